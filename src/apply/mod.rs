@@ -1,0 +1,27 @@
+//! Carrying out a plan: write ahead, act, read back; and undo it where anything fails.
+//!
+//! Behaviour does not belong here: what is done, in which order, and how it is undone, the plan says.
+
+mod down;
+mod effects;
+mod error;
+mod executor;
+mod failure;
+mod part;
+mod planning;
+mod shared;
+mod stop;
+mod transaction;
+mod up;
+
+pub use down::down;
+pub use effects::{EffectError, Effects, Gap, HostEffects};
+pub use error::{ApplyError, Cause};
+pub use executor::{Done, Progress};
+pub use failure::{StepFailure, UndoReport};
+pub use part::part;
+pub use planning::{OvsdbOptions, Planned, desired_of, plan_up, script_names_root};
+pub use shared::{forget, tidy};
+pub use stop::Stop;
+pub use transaction::{Context, Outcome};
+pub use up::up;

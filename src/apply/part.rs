@@ -1,0 +1,64 @@
+//! Giving the machine's NIC and address back, whatever else is the matter with the lab.
+
+use super::down::take_away;
+use super::executor::Done;
+use super::planning::look;
+use super::{ApplyError, Context, HostEffects, Outcome};
+use crate::host::KeeperFiles;
+use crate::observe::Privilege;
+use crate::plan;
+use crate::state::{LabState, LockedLab, Record};
+
+/// Takes away what a lab has of an uplink, and nothing else. The journal knows no more of it then.
+///
+/// # Errors
+/// When something of it is left; it is still in the journal.
+///
+/// # Cancel safety
+/// As [`up()`](super::up()).
+pub async fn part(context: &Context, lab: &LockedLab) -> Result<Outcome, ApplyError> {
+    let state = lab.read()?;
+    let (parts, rest) = state.made().parted();
+    let observed = look(&context.host, lab.name(), &[&parts.resources], Privilege::Full).await?;
+    let (plan, _) = plan::destroy(&parts, &observed);
+    let effects = HostEffects::new(context.host.clone(), lab.paths().logs(), lab.name(), state.instance.clone());
+    let mut done = Done::default();
+    let observed = take_away(context, lab, &parts, &plan, &effects, &mut done).await?;
+    let (left, _) = plan::destroy(&parts, &observed);
+    if !left.steps.is_empty() {
+        let left = left.steps.iter().map(|step| step.op.to_string()).collect();
+        return Err(ApplyError::Left { lab: lab.name().clone(), left, failures: done.failures });
+    }
+    // A keeper that gives everything back is not stopped by itself.
+    let files = KeeperFiles::of(lab.paths().directory());
+    files.remove().map_err(|source| ApplyError::Observe { lab: lab.name().clone(), source })?;
+    forget(lab, state, rest)?;
+    let (gaps, notes) = (effects.gaps(), effects.notes());
+    Ok(Outcome { plan, ended: effects.ended(), left_alone: Vec::new(), notes, gaps, was_up: true })
+}
+
+/// Writes down that there is no uplink any more. A command that was stopped and was about nothing else has left nothing.
+fn forget(lab: &LockedLab, state: LabState, rest: plan::Made) -> Result<(), ApplyError> {
+    let LabState { record, pending, instance: _ } = state;
+    let without = |record: Record| {
+        let (_, made) = record.made.parted();
+        Record { spec: record.spec.without_uplink(), made }
+    };
+    match (record.map(without), pending) {
+        (Some(record), Some(pending))
+            if pending.spec.clone().map(crate::spec::Spec::without_uplink).as_ref() != Some(&record.spec) =>
+        {
+            // It was about more: the next command finds that.
+            lab.commit(&record)?;
+            let spec = pending.spec.map(crate::spec::Spec::without_uplink);
+            lab.begin(&crate::state::Pending { made: rest, spec, ..pending })?;
+        }
+        (Some(record), _) => lab.commit(&record)?,
+        (None, Some(pending)) => {
+            let spec = pending.spec.map(crate::spec::Spec::without_uplink);
+            lab.begin(&crate::state::Pending { made: rest, spec, ..pending })?;
+        }
+        (None, None) => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! Removes what labs left behind that are no more, or that were stopped half-way.
+
+use super::context::require_place;
+use super::{Nslab, Options, leftovers};
+use crate::Error;
+use crate::report::GcReport;
+
+/// Takes half-made labs away, links in /etc/netns that lead nowhere, rows of Open vSwitch and rules of the packet filter
+/// whose labs a reboot took, and an empty state directory. A lab that a command is working on is waited for, and then left alone if it is whole, or was
+/// when the command began.
+///
+/// # Errors
+/// When the caller is not root, or the machine can't be looked at. What can't be removed is in the report.
+///
+/// # Cancel safety
+/// As [`Nslab::down`].
+pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
+    require_place()?;
+    let found = leftovers::find(nslab).await?;
+    let mut report = GcReport::default();
+    for lab in found.half_made {
+        match nslab.down_if_half_made(&lab, &Options::default()).await {
+            Ok(true) => report.removed.push(format!("the half-made lab {lab}")),
+            Ok(false) => {}
+            Err(error) => report.failed.push(format!("the half-made lab {lab}: {error}")),
+        }
+    }
+    if !found.dangling.is_empty() {
+        // No lab comes or goes while this is held, so none gets its links meanwhile.
+        let root = nslab.root().lock().await?;
+        for link in leftovers::dangling(nslab.root())? {
+            match std::fs::remove_file(&link) {
+                Ok(()) => report.removed.push(format!("{}, which led nowhere", link.display())),
+                Err(error) => report.failed.push(format!("{}: {error}", link.display())),
+            }
+        }
+        root.remove_if_empty()?;
+    }
+    for rows in found.rows {
+        let what = format!("{} rows of the lab {} in Open vSwitch's database", rows.ids.len(), rows.lab);
+        match nslab.host().remove_marked_rows(nslab.default_ovsdb(), &rows).await {
+            Ok(()) => report.removed.push(what),
+            Err(error) => report.failed.push(format!("{what}: {error}")),
+        }
+    }
+    for rules in found.rules {
+        match nslab.host().remove_marked_rules(&rules).await {
+            Ok(()) => report.removed.push(rules.to_string()),
+            Err(error) => report.failed.push(format!("{rules}: {error}")),
+        }
+    }
+    nslab.tidy().await?;
+    Ok(report)
+}

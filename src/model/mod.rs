@@ -1,0 +1,50 @@
+//! The words of the field as types: names, MAC addresses, MTUs, VLANs, and the kernel objects a lab is made of.
+//!
+//! Pure data, checked once at the edge (`TryFrom`) and right by type from there on. Uses no other module.
+
+mod advertisement;
+pub mod conditions;
+mod dhcp;
+mod holder;
+mod instance;
+mod link_local;
+mod mac;
+mod mtu;
+mod name;
+pub mod nat;
+mod netns;
+mod nic;
+pub mod ovs;
+mod percent;
+pub mod qdisc;
+mod rate;
+mod resource;
+mod span;
+mod statistics;
+mod stp;
+mod sysctl;
+mod uplink;
+mod vlan;
+
+pub use advertisement::{Advertised, Advertiser, Autoconfigured, ParseAdvertisedError, SLAAC_PREFIX_LENGTH, accept_ra};
+pub use dhcp::{DhcpClient, Leased, ParseLeasedError};
+pub use holder::{ClientKind, ClientProcess, Holder, Profile, Reach};
+pub use instance::{Identity, Instance, instance_of_mark, lab_of_mark, mark};
+pub use link_local::{GroupFwdMask, LinkLocal};
+pub use mac::{MacAddress, ParseMacError};
+pub use mtu::{Mtu, MtuError};
+pub use name::{IfName, LabName, NameError, NodeName, SwitchName};
+pub use netns::{NetnsName, PinName};
+pub use nic::{Answer, Gateway, Lifetime, Nic, NicAddress, NicRoute, NicRule, RawMessage, RawMessageError};
+pub use percent::{Percent, PercentError};
+pub use rate::{ByteSize, Rate, RateError};
+pub use resource::{
+    Address, Bridge, Exec, HostsFile, Interface, NameDirectory, Netns, PortFwdMask, PortVlans, Route, Sysctl, Veth,
+    VethEnd,
+};
+pub use span::{Span, SpanError};
+pub use statistics::LinkStatistics;
+pub use stp::Stp;
+pub use sysctl::{SysctlKey, SysctlKeyError};
+pub use uplink::{AddressMode, HostBridge, OvsUplink, ParseAddressModeError, Uplink, UplinkAddress, UplinkPort};
+pub use vlan::{NativeVlan, VlanError, VlanId, VlanMode};

@@ -1,0 +1,30 @@
+//! What is to be done: the pure difference between what is desired and what is observed, in order, with its undo.
+
+mod destroy;
+mod diff;
+mod error;
+mod explain;
+mod made;
+mod ovs_vsctl;
+mod place;
+mod shell;
+mod shell_advertise;
+mod shell_lease;
+mod shell_nat;
+mod shell_uplink;
+mod steps;
+mod tc;
+mod types;
+
+pub use destroy::{LeftAlone, destroy};
+pub(crate) use diff::is_attached;
+pub use diff::{diff, previous_sysctls};
+pub use error::{NotOurs, PlanError};
+pub use place::Place;
+pub use shell::shell;
+pub use types::{LinkChange, Made, Master, Op, Plan, Reason, Stage, Step, StepId};
+
+#[cfg(test)]
+pub(crate) mod simulator;
+#[cfg(test)]
+mod simulator_uplink;

@@ -1,0 +1,40 @@
+//! Every test that needs root: a real kernel, a throw-away host each, the command line as a user meets it.
+//!
+//! One executable, because linking takes longer than running, and because the VM is handed just this one.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says where, and what it did")]
+#![allow(clippy::unused_self, reason = "`host.sh` says where it is run")]
+
+mod check;
+mod cli;
+mod crash;
+mod dhcp;
+mod exec;
+mod failure;
+mod frames;
+mod inspect;
+mod interrupt;
+mod ipv6;
+mod library;
+mod links;
+mod managers;
+mod names;
+mod nat;
+mod ovs;
+mod ovs_daemons;
+mod ovs_settings;
+mod ovsdb;
+mod place;
+mod plan;
+mod show;
+mod state;
+mod support;
+mod throw_away_host;
+mod uplink;
+mod uplink_crash;
+mod uplink_dhcp;
+mod uplink_keeper;
+mod uplink_lockout;
+mod uplink_ovs;
+mod uplink_ra;
+mod watch;

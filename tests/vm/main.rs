@@ -1,0 +1,19 @@
+//! What a stock kernel makes different: openvswitch.ko, VLANs on bridges, systemd as the first process. Run by
+//! `scripts/vm-test` in a virtual machine, which is slow: so nothing here is timed, and no lab is large.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test that fails says where, and what it did")]
+#![allow(clippy::unused_self, reason = "`host.sh` says where it is run")]
+
+mod conditions;
+mod datapath;
+mod frames;
+mod machine;
+mod networkd;
+mod pinged;
+mod topologies;
+mod vlans;
+mod walks;
+
+#[allow(dead_code, unused_imports, unused_macros, reason = "the other tests use the rest")]
+#[path = "../real/support/mod.rs"]
+mod support;
