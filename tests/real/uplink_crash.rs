@@ -126,8 +126,8 @@ fn passed(points: &Path) -> u32 {
     u32::try_from(points.lines().filter(|line| line.starts_with("point ")).count()).unwrap()
 }
 
-/// Kills the keeper for good at each of its points while it undoes what a killed `attach` left.
-fn walk_keeper(host: &ThrowAwayHost) {
+/// Kills the keeper at each of its points while it undoes what a killed `attach` left: for good, or so that it is started anew.
+fn walk_keeper(host: &ThrowAwayHost, left: Left) {
     let street = Street::new();
     sh(STATIC_V4);
     sh(STATIC_V6);
@@ -148,12 +148,15 @@ fn walk_keeper(host: &ThrowAwayHost) {
         was_killed(&output, keepers_point);
         let is_there = || keepers().is_empty() || passed(&keepers_points) >= keepers_point;
         wait_until("the keeper has come to the point, or has ended", PATIENCE, is_there);
-        kill_all();
-        ok(&["uplink", "detach"]);
+        if left == Left::Nobody {
+            kill_all();
+            ok(&["uplink", "detach"]);
+        }
         wait_until(&format!("all is given back after point {keepers_point} of the keeper"), SOON, || {
             is_whole()
                 && !Path::new("/sys/class/net/lab-uplink").exists()
                 && !Path::new("/run/nslab/labs/lab/plan.json").exists()
+                && !Path::new("/run/nslab/labs/lab/uplink.sock").exists()
                 && keepers().is_empty()
                 && watchers().is_empty()
         });
@@ -195,7 +198,10 @@ fn detach_killed_anywhere_and_its_keeper_too() {
 
 #[test]
 fn keeper_killed_anywhere_for_good() {
-    ThrowAwayHost::run(|host| {
-        walk_keeper(host);
-    });
+    ThrowAwayHost::run(|host| walk_keeper(host, Left::Nobody));
+}
+
+#[test]
+fn keeper_killed_anywhere_and_started_anew() {
+    ThrowAwayHost::run(|host| walk_keeper(host, Left::Keeper));
 }

@@ -76,7 +76,8 @@ impl KeeperFiles {
     }
 }
 
-/// The processes that watch over an uplink, but for the calling one.
+/// The processes that watch over an uplink, but for the calling one and who watches over that: a keeper that gives everything
+/// back needs its watcher until the journal says so, and takes it along when it ends.
 #[derive(Debug, Default)]
 pub(super) struct Running {
     pub(super) keepers: Vec<i32>,
@@ -99,11 +100,17 @@ pub(super) fn running(of: &Uplink) -> Result<Running, HostError> {
         } else {
             continue;
         };
-        if pid != own && is_ours(pid) && processes::is_in_netns(pid, inode) {
+        let is_own = pid == own || watched_by(pid) == Some(own);
+        if !is_own && is_ours(pid) && processes::is_in_netns(pid, inode) {
             all.push(pid);
         }
     }
     Ok(found)
+}
+
+/// The keeper that a watcher watches over; `None` for every other process.
+fn watched_by(watcher: i32) -> Option<i32> {
+    helper::words_of(watcher).get(4)?.parse().ok()
 }
 
 fn own_inode() -> Result<u64, HostError> {
@@ -143,7 +150,7 @@ impl Host {
         helper::has_begun(child, BEGINNING).await.map_err(failed)
     }
 
-    /// Ends who watches over an uplink, but for the calling process, and removes the files of theirs.
+    /// Ends who watches over an uplink, but for the calling process and its own watcher, and removes the files of theirs.
     ///
     /// # Errors
     /// When one can't be ended.

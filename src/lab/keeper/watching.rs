@@ -85,7 +85,11 @@ impl Keeper {
                     drop(locked);
                     tokio::time::sleep(AGAIN).await;
                 }
-                _ => return Ok(None),
+                _ => {
+                    // Started anew by who watches over it after all was given back: its socket is one too many.
+                    self.files.remove()?;
+                    return Ok(None);
+                }
             }
         }
     }
