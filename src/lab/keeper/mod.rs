@@ -64,8 +64,9 @@ async fn run(directory: &Path, readiness: Readiness) -> Result<(), Box<dyn std::
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = host::bind(&keeper.files)?;
+    // The first one before anybody relies on this: from here on, one kill is not enough to be rid of both.
+    let watcher = Mutex::new(Readiness::watcher(directory).ok());
     readiness.tell()?;
-    let watcher = Mutex::new(None);
     let result: Result<(), Error> = tokio::select! {
         result = keeper.watch_over() => result,
         () = socket::serve(&listener, &keeper) => Ok(()),
@@ -88,14 +89,12 @@ impl Keeper {
     async fn be_watched(&self, watcher: &Mutex<Option<Child>>) {
         const AGAIN: Duration = Duration::from_millis(200);
         loop {
+            wait_for(watcher).await;
             if self.ends.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
             match Readiness::watcher(&self.directory) {
-                Ok(child) => {
-                    watcher.lock().await.replace(child);
-                    wait_for(watcher).await;
-                }
+                Ok(child) => drop(watcher.lock().await.replace(child)),
                 // No process to be had now.
                 Err(_) => tokio::time::sleep(AGAIN).await,
             }
@@ -103,7 +102,7 @@ impl Keeper {
     }
 }
 
-/// Waits for the child to end, without holding on to it.
+/// Waits for the child to end, where there is one, without holding on to it.
 async fn wait_for(watcher: &Mutex<Option<Child>>) {
     const LOOK: Duration = Duration::from_millis(50);
     loop {

@@ -41,10 +41,11 @@ impl Snapshot {
     }
 }
 
-/// A mount by its root, place and file system: columns 4 and 5, and what follows the dash (proc_pid_mountinfo(5)).
+/// A mount by its root, place and file system: columns 4 and 5, and the two that follow the dash (proc_pid_mountinfo(5)). Not
+/// the file system's own options: the machine's are others' to change meanwhile.
 fn mount_fact(line: &str) -> String {
     let columns: Vec<&str> = line.split(' ').collect();
-    let kind = line.split_once(" - ").map_or("", |(_, kind)| kind);
+    let kind = line.split_once(" - ").and_then(|(_, kind)| kind.rsplit_once(' ')).map_or("", |(kind, _)| kind);
     format!("mount: {} on {} ({kind})", columns[3], columns[4])
 }
 
