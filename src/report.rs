@@ -3,7 +3,7 @@
 mod uplink;
 mod uplink_status;
 
-pub use uplink::{NatReport, UplinkReport};
+pub use uplink::{NatReport, NicReport, UplinkReport};
 pub use uplink_status::{UplinkGateway, UplinkLease, UplinkStatus};
 
 use crate::model::qdisc::Shaping;

@@ -2,16 +2,31 @@
 
 use super::show::{link, link_state};
 use crate::desired::Resources;
-use crate::model::{Address, Interface, NetnsName};
+use crate::model::{Address, Interface, NetnsName, Uplink};
 use crate::observed::Observed;
 use crate::observed::nat::NatView;
-use crate::report::{NatReport, UplinkReport};
+use crate::plan;
+use crate::report::{NatReport, NicReport, UplinkReport};
 use crate::spec::Spec;
 use std::collections::BTreeSet;
 
 pub(super) fn report(spec: &Spec, desired: &Resources, observed: &Observed) -> Option<UplinkReport> {
     let switch = spec.uplink.as_ref()?.switch().clone();
-    Some(UplinkReport { switch, nat: nat(desired, observed) })
+    Some(UplinkReport { switch, nat: nat(desired, observed), nic: nic(desired, observed) })
+}
+
+fn nic(desired: &Resources, observed: &Observed) -> Option<NicReport> {
+    let uplink = desired.uplink.as_ref()?;
+    let Uplink { nic, address, onto, .. } = uplink;
+    let there = observed.uplink.clone().unwrap_or_default();
+    Some(NicReport {
+        nic: nic.name.clone(),
+        attached: plan::is_attached(uplink, &there),
+        onto: onto.clone(),
+        address: address.as_str().to_owned(),
+        watched: there.keepers > 0,
+        addresses: there.onto.iter().flat_map(|onto| &onto.addresses).map(ToString::to_string).collect(),
+    })
 }
 
 fn nat(desired: &Resources, observed: &Observed) -> Option<NatReport> {

@@ -1,7 +1,7 @@
 //! How a lab is joined to the machine's real network, in `show`.
 
 use super::LinkState;
-use crate::model::SwitchName;
+use crate::model::{IfName, SwitchName};
 use serde::Serialize;
 
 /// A lab's uplink.
@@ -11,12 +11,46 @@ pub struct UplinkReport {
     pub switch: SwitchName,
     /// Where it is by NAT, how.
     pub nat: Option<NatReport>,
+    /// Where it is a NIC of the machine's, which.
+    pub nic: Option<NicReport>,
 }
 
 impl std::fmt::Display for UplinkReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "at {}", self.switch)?;
-        self.nat.as_ref().map_or(Ok(()), |nat| write!(f, " {nat}"))
+        let Self { switch, nat, nic } = self;
+        write!(f, "at {switch}")?;
+        nat.as_ref().map_or(Ok(()), |nat| write!(f, " {nat}"))?;
+        nic.as_ref().map_or(Ok(()), |nic| write!(f, " {nic}"))
+    }
+}
+
+/// An uplink by a NIC of the machine's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NicReport {
+    /// The NIC.
+    pub nic: IfName,
+    /// Whether it is there and the port that it should be, with the machine's addresses where they should be.
+    pub attached: bool,
+    /// The interface that has the machine's addresses meanwhile.
+    pub onto: IfName,
+    /// What becomes of the machine's addresses: dhcp, keep or none.
+    pub address: String,
+    /// The machine's addresses there.
+    pub addresses: Vec<String>,
+    /// Whether a keeper watches over it.
+    pub watched: bool,
+}
+
+impl std::fmt::Display for NicReport {
+    /// `by the NIC eth0: 192.0.2.10/24 on lab-uplink (keep)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { nic, attached, onto, address, addresses, watched } = self;
+        let addresses = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(" ") };
+        write!(f, "by the NIC {nic}: {addresses} on {onto} ({address})")?;
+        if !attached {
+            f.write_str(", not attached")?;
+        }
+        if *watched { Ok(()) } else { f.write_str(", nobody watches over it") }
     }
 }
 

@@ -71,10 +71,16 @@ fn without_any_the_machine_keeps_what_it_has() {
         assert!(ok(&["uplink", "status"]).contains("nobody watches over it"));
         let drift = json(&["--json", "show"])["drift"].clone();
         assert_eq!(drift, serde_json::json!(["start the keeper of the uplink eth0"]));
+        let shown =
+            "uplink at br0 by the NIC eth0: 192.0.2.10/24 2001:db8::10/64 on lab-uplink (keep), nobody watches over it";
+        assert!(ok(&["show"]).contains(shown), "{}", ok(&["show"]));
         // Asked for what it has, the lab starts one anew.
         ok(&["uplink", "attach", "eth0"]);
         assert_eq!(told(), Some(keepers()[0].into()));
-        assert_eq!(json(&["--json", "show"])["drift"], serde_json::json!([]));
+        let shown = json(&["--json", "show"]);
+        assert_eq!(shown["drift"], serde_json::json!([]));
+        assert_eq!(shown["uplink"]["nic"]["attached"], true);
+        assert_eq!(shown["uplink"]["nic"]["watched"], true);
         kill_all();
         part(&before);
         println!("{:?}", conversation.end());
