@@ -40,10 +40,12 @@ pub enum ApplyError {
     #[error("nothing was done")]
     Caller(#[source] HostError),
     /// The lab could not become what it should; what was begun was undone as far as `undo` says.
-    #[error("{lab} could not be brought up")]
+    #[error("{lab} could not be {}", if *was_up { "changed" } else { "brought up" })]
     Up {
         /// The lab.
         lab: LabName,
+        /// Whether it was up before.
+        was_up: bool,
         /// What went wrong.
         #[source]
         cause: Cause,

@@ -91,7 +91,7 @@ pub async fn up(context: &Context, lab: &LockedLab, spec: &Spec) -> Result<Outco
             undo.failures.push(("put the journal back".to_owned(), EffectError::Journal(error)));
         }
     }
-    Err(ApplyError::Up { lab: spec.name.clone(), cause, undo })
+    Err(ApplyError::Up { lab: spec.name.clone(), was_up, cause, undo })
 }
 
 /// Whether a step of this sort was begun.
