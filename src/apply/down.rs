@@ -54,6 +54,9 @@ pub(super) async fn take_away(
         .await
         .map_err(|source| ApplyError::Observe { lab: locked.name().clone(), source })?;
     let observed = look_at_made(context, locked, made).await?;
+    if done.is_halted {
+        return Ok(observed);
+    }
 
     // A namespace that somebody else holds open lives on without its name, and so do the links into it.
     let (rest, _) = plan::destroy(made, &observed);

@@ -25,6 +25,8 @@ pub struct Done {
     pub failures: Vec<StepFailure>,
     /// Whether the user asked to stop before all was done.
     pub interrupted: bool,
+    /// Whether a step failed that the machine itself hangs on, so that nothing was done after it.
+    pub is_halted: bool,
 }
 
 impl Done {
@@ -53,7 +55,7 @@ fn groups<'a>(steps: impl IntoIterator<Item = &'a Step>) -> Vec<Group<'a>> {
 pub(super) enum OnFailure {
     /// It does: what was begun will be undone.
     End,
-    /// It does not: as much as can be is to be taken away.
+    /// It does not: as much as can be is to be taken away. But for a stage that [holds the machine](Stage::holds_the_machine).
     GoOn,
 }
 
@@ -75,6 +77,7 @@ pub(super) async fn run<E: Effects>(
         if !stages(steps[0].stage) {
             continue;
         }
+        let failed_before = done.failures.len();
         let mut waiting = groups(steps).into_iter();
         let mut running = JoinSet::new();
         loop {
@@ -99,7 +102,8 @@ pub(super) async fn run<E: Effects>(
         if stop.is_requested() {
             done.interrupted = true;
         }
-        if done.interrupted || !goes_on(done) {
+        done.is_halted |= steps[0].stage.holds_the_machine() && done.failures.len() > failed_before;
+        if done.interrupted || done.is_halted || !goes_on(done) {
             return;
         }
     }
@@ -140,7 +144,8 @@ async fn perform<E: Effects>(effects: &E, op: &Op, stop: &Stop) -> Result<(), Ef
     Ok(())
 }
 
-/// Undoes the steps that were begun, last stage first, those that failed included; goes on past errors.
+/// Undoes the steps that were begun, last stage first, those that failed included; goes on past errors, but for those of a
+/// stage that [holds the machine](Stage::holds_the_machine).
 ///
 /// # Cancel safety
 /// As [`run`].
@@ -148,6 +153,7 @@ pub(super) async fn undo<E: Effects>(plan: &Plan, begun: &BTreeSet<StepId>, effe
     let mut report = UndoReport::default();
     let stages: Vec<&[Step]> = plan.steps.chunk_by(|a, b| a.stage == b.stage).collect();
     for steps in stages.into_iter().rev() {
+        let (stage, failed_before) = (steps[0].stage, report.failures.len());
         let steps = steps.iter().rev().filter(|step| begun.contains(&step.id));
         let mut waiting = groups(steps).into_iter();
         let mut running = JoinSet::new();
@@ -166,6 +172,9 @@ pub(super) async fn undo<E: Effects>(plan: &Plan, begun: &BTreeSet<StepId>, effe
                 }
                 Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
             }
+        }
+        if stage.holds_the_machine() && report.failures.len() > failed_before {
+            return report;
         }
     }
     report

@@ -221,6 +221,14 @@ pub enum Stage {
     RemoveNamespaces,
 }
 
+impl Stage {
+    /// Whether nothing that comes after may be taken away where a step of this stage is not to be had: the machine's own
+    /// address is on an interface of the lab's until its NIC is given back.
+    pub fn holds_the_machine(self) -> bool {
+        matches!(self, Self::DetachUplink | Self::AttachUplink)
+    }
+}
+
 /// The number of a step in its plan, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -151,15 +151,22 @@ fn ask_routers(on: &IfName) {
 
 /// Who looks whose a NIC is and takes it then holds this: two labs may want the same one. It is of the NIC itself (the directory
 /// of its parameters), and so the same for labs of every state directory, and no other lock of nslab's; `None` where the NIC is
-/// gone, which nobody can take then.
+/// gone, which nobody can take then. Who is no part of nslab may hold it, too, and is not waited for any longer than nslab needs.
 fn hold(nic: &IfName) -> Result<Option<Flock<File>>, HostError> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const AGAIN: Duration = Duration::from_millis(20);
     let path = Path::new("/proc/sys/net/ipv4/conf").join(nic.as_str());
-    match File::open(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        opened => {
-            let locked = Flock::lock(opened.on_file("open", &path)?, FlockArg::LockExclusive);
-            locked.map(Some).map_err(|(_, errno)| errno.into()).on_file("lock", &path)
+    let mut file = match File::open(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.on_file("open", &path)?,
+    };
+    let started = Instant::now();
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((again, Errno::EWOULDBLOCK)) if started.elapsed() < PATIENCE => file = again,
+            locked => return locked.map(Some).map_err(|(_, errno)| errno.into()).on_file("lock", &path),
         }
+        std::thread::sleep(AGAIN);
     }
 }
 
@@ -230,7 +237,8 @@ fn hear_again(of: &Uplink) {
 /// Whether there is a NIC to give anything back to.
 fn detach(connection: &mut Connection, of: &Uplink) -> Result<bool, HostError> {
     let Uplink { nic, onto, .. } = of;
-    let _held = hold(&nic.name)?;
+    // Whoever holds it, and whatever is the matter with the file: the machine gets its address back.
+    let _held = hold(&nic.name).ok();
     let Some(on_nic) = look(connection, &nic.name)? else { return Ok(false) };
     if of.ovs().is_some_and(|ovs| ovs.copies) {
         hear_again(of); // an interface that hears nothing of IPv6 takes no address of it
