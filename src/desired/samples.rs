@@ -1,11 +1,13 @@
 //! Topologies for tests: a plain one, one with many nodes, and any other.
 
+use super::samples_uplink::{any_nic_uplink, nic_uplink};
 use super::{Backends, Resources, SwitchBackend};
 use crate::model::conditions::{Conditions, Delay, Impairments};
 use crate::model::nat::IpFamily;
 use crate::model::ovs::OvsdbServer;
 use crate::model::{
-    Identity, IfName, LinkLocal, MacAddress, Mtu, NativeVlan, Rate, Span, Stp, SwitchName, VlanId, VlanMode,
+    AddressMode, Identity, IfName, LinkLocal, MacAddress, Mtu, NativeVlan, Rate, Span, Stp, SwitchName, VlanId,
+    VlanMode,
 };
 use crate::observed::nat::{HostFilter, HostInterface, HostNetwork, HostResolver};
 use crate::spec::{
@@ -248,7 +250,8 @@ pub(crate) fn any_spec() -> impl Strategy<Value = Spec> {
         prop::collection::vec((any::<[bool; 7]>(), prop::sample::select(vec![1500, 9000]), any_frames()), 0..3);
     let nodes = prop::collection::vec(any::<[bool; 6]>(), 1..5);
     let links = prop::collection::vec((0..7_usize, 0..7_usize, 0..5_u16, any::<[bool; 10]>()), 0..8);
-    (switches, nodes, links).prop_map(|(switches, nodes, links)| build(&switches, &nodes, &links))
+    let nic = prop::option::of(any_nic_uplink());
+    (switches, nodes, links, nic).prop_map(|(switches, nodes, links, nic)| build(&switches, &nodes, &links, nic))
 }
 
 /// What a switch does with link-local frames and with multicast.
@@ -263,6 +266,7 @@ fn build(
     switches: &[([bool; 7], u32, Frames)],
     nodes: &[[bool; 6]],
     links: &[(usize, usize, u16, [bool; 10])],
+    nic: Option<(AddressMode, usize)>,
 ) -> Spec {
     let mut spec = spec("lab");
     for (n, ([stp, ovs, ..], mtu, (forward, mcast_snooping))) in switches.iter().enumerate() {
@@ -336,7 +340,9 @@ fn build(
             spec.switches[n].ovs = ovs_settings(&ports, [rstp, mirror, exports, controller]);
         }
     }
-    if let Some((true, switch)) = switches.first().map(|([.., nat], ..)| *nat).zip(spec.switches.first()) {
+    if let (Some((address, at)), false) = (nic, spec.switches.is_empty()) {
+        spec.uplink = Some(nic_uplink(address, &spec.switches[at % spec.switches.len()].name));
+    } else if let Some((true, switch)) = switches.first().map(|([.., nat], ..)| *nat).zip(spec.switches.first()) {
         let uplink = Uplink::Nat(NatUplink { switch: switch.name.clone(), nic: None });
         let with_nat = Spec { uplink: Some(uplink), ..spec.clone() };
         // Where nobody is on the switch, there is nothing to be reached.
