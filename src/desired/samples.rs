@@ -262,6 +262,21 @@ fn any_frames() -> impl Strategy<Value = Frames> {
     (forward.prop_map(|all| all.into_iter().collect()), any::<Option<bool>>())
 }
 
+/// Joins a lab to the machine's network: by a NIC, or by NAT where that can be.
+fn join_network(spec: &mut Spec, nat: bool, nic: Option<(AddressMode, usize)>) {
+    let Some(first) = spec.switches.first() else { return };
+    if let Some((address, at)) = nic {
+        spec.uplink = Some(nic_uplink(address, &spec.switches[at % spec.switches.len()].name));
+    } else if nat {
+        let uplink = Some(Uplink::Nat(NatUplink { switch: first.name.clone(), nic: None }));
+        let with_nat = Spec { uplink, ..spec.clone() };
+        // Where nobody is on the switch, there is nothing to be reached.
+        if super::nat::choose(&with_nat, &host_network(), &Resources::default(), super::nat::Missing::Fails).is_ok() {
+            *spec = with_nat;
+        }
+    }
+}
+
 fn build(
     switches: &[([bool; 7], u32, Frames)],
     nodes: &[[bool; 6]],
@@ -340,16 +355,7 @@ fn build(
             spec.switches[n].ovs = ovs_settings(&ports, [rstp, mirror, exports, controller]);
         }
     }
-    if let (Some((address, at)), false) = (nic, spec.switches.is_empty()) {
-        spec.uplink = Some(nic_uplink(address, &spec.switches[at % spec.switches.len()].name));
-    } else if let Some((true, switch)) = switches.first().map(|([.., nat], ..)| *nat).zip(spec.switches.first()) {
-        let uplink = Uplink::Nat(NatUplink { switch: switch.name.clone(), nic: None });
-        let with_nat = Spec { uplink: Some(uplink), ..spec.clone() };
-        // Where nobody is on the switch, there is nothing to be reached.
-        if super::nat::choose(&with_nat, &host_network(), &Resources::default(), super::nat::Missing::Fails).is_ok() {
-            spec = with_nat;
-        }
-    }
+    join_network(&mut spec, switches.first().is_some_and(|([.., nat], ..)| *nat), nic);
     for (node, &[forwarding, gateway, metric, sysctl, own, exec]) in spec.nodes.iter_mut().zip(nodes) {
         node.forwarding |= forwarding;
         if let (true, Some(first)) = (gateway, node.interfaces.first()) {

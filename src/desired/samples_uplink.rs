@@ -91,7 +91,7 @@ fn found(name: &str, addresses: &[(&str, bool)]) -> FoundNic {
         mtu: 1500.try_into().unwrap(),
         addresses,
         routes,
-        rules: vec![NicRule { message: RawMessage(vec![2, 0]) }],
+        rules: vec![NicRule { message: RawMessage(vec![2, 0]), text: format!("iif {name} priority 500 lookup 77") }],
         sysctls: BTreeMap::new(),
         gateways,
         seen_at_ms: 0,

@@ -78,7 +78,10 @@ fn takes_away(op: &Op, of: &Resources) -> bool {
     };
     match op {
         Op::RemoveHostBridge(_) => true,
-        Op::DeleteLink(interface) => hangs_on(interface),
+        Op::DeleteLink(interface)
+        | Op::SetLink(
+            LinkChange { interface, up: Some(false), .. } | LinkChange { interface, master: Some(Master::Nothing), .. },
+        ) => hangs_on(interface),
         Op::DeleteLinks(netns, names) => {
             names.iter().any(|name| hangs_on(&Interface { netns: netns.clone(), name: name.clone() }))
         }
@@ -91,8 +94,6 @@ fn takes_away(op: &Op, of: &Resources) -> bool {
                 ovs.rows.rows.iter().flat_map(|row| [Some(&row.id), row.parent.row.as_ref()]).flatten().collect();
             change.delete.iter().any(|gone| hangs.contains(&&gone.id))
         }),
-        Op::SetLink(LinkChange { interface, up: Some(false), .. }) => hangs_on(interface),
-        Op::SetLink(LinkChange { interface, master: Some(Master::Nothing), .. }) => hangs_on(interface),
         _ => false,
     }
 }

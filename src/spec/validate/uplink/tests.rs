@@ -170,7 +170,7 @@ fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![
         1 => any_value(),
         3 => entries.clone().prop_map(|entries| format!("{{{}}}", entries.join(", "))),
-        2 => entries.prop_map(|entries| entries.iter().map(|entry| format!("\n  {entry}")).collect()),
+        2 => entries.prop_map(|entries| entries.iter().fold(String::new(), |text, entry| text + "\n  " + entry)),
     ]
 }
 
