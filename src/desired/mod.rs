@@ -27,3 +27,5 @@ pub use uplink::FoundNic;
 
 #[cfg(test)]
 pub(crate) mod samples;
+#[cfg(test)]
+pub(crate) mod samples_uplink;

@@ -1,11 +1,13 @@
 //! Topologies for tests: a plain one, one with many nodes, and any other.
 
+use super::samples_uplink::{any_nic_uplink, nic_uplink};
 use super::{Backends, Resources, SwitchBackend};
 use crate::model::conditions::{Conditions, Delay, Impairments};
 use crate::model::nat::IpFamily;
 use crate::model::ovs::OvsdbServer;
 use crate::model::{
-    Identity, IfName, LinkLocal, MacAddress, Mtu, NativeVlan, Rate, Span, Stp, SwitchName, VlanId, VlanMode,
+    AddressMode, Identity, IfName, LinkLocal, MacAddress, Mtu, NativeVlan, Rate, Span, Stp, SwitchName, VlanId,
+    VlanMode,
 };
 use crate::observed::nat::{HostFilter, HostInterface, HostNetwork, HostResolver};
 use crate::spec::{
@@ -248,7 +250,8 @@ pub(crate) fn any_spec() -> impl Strategy<Value = Spec> {
         prop::collection::vec((any::<[bool; 7]>(), prop::sample::select(vec![1500, 9000]), any_frames()), 0..3);
     let nodes = prop::collection::vec(any::<[bool; 6]>(), 1..5);
     let links = prop::collection::vec((0..7_usize, 0..7_usize, 0..5_u16, any::<[bool; 10]>()), 0..8);
-    (switches, nodes, links).prop_map(|(switches, nodes, links)| build(&switches, &nodes, &links))
+    let nic = prop::option::of(any_nic_uplink());
+    (switches, nodes, links, nic).prop_map(|(switches, nodes, links, nic)| build(&switches, &nodes, &links, nic))
 }
 
 /// What a switch does with link-local frames and with multicast.
@@ -259,10 +262,26 @@ fn any_frames() -> impl Strategy<Value = Frames> {
     (forward.prop_map(|all| all.into_iter().collect()), any::<Option<bool>>())
 }
 
+/// Joins a lab to the machine's network: by a NIC, or by NAT where that can be.
+fn join_network(spec: &mut Spec, nat: bool, nic: Option<(AddressMode, usize)>) {
+    let Some(first) = spec.switches.first() else { return };
+    if let Some((address, at)) = nic {
+        spec.uplink = Some(nic_uplink(address, &spec.switches[at % spec.switches.len()].name));
+    } else if nat {
+        let uplink = Some(Uplink::Nat(NatUplink { switch: first.name.clone(), nic: None }));
+        let with_nat = Spec { uplink, ..spec.clone() };
+        // Where nobody is on the switch, there is nothing to be reached.
+        if super::nat::choose(&with_nat, &host_network(), &Resources::default(), super::nat::Missing::Fails).is_ok() {
+            *spec = with_nat;
+        }
+    }
+}
+
 fn build(
     switches: &[([bool; 7], u32, Frames)],
     nodes: &[[bool; 6]],
     links: &[(usize, usize, u16, [bool; 10])],
+    nic: Option<(AddressMode, usize)>,
 ) -> Spec {
     let mut spec = spec("lab");
     for (n, ([stp, ovs, ..], mtu, (forward, mcast_snooping))) in switches.iter().enumerate() {
@@ -336,14 +355,7 @@ fn build(
             spec.switches[n].ovs = ovs_settings(&ports, [rstp, mirror, exports, controller]);
         }
     }
-    if let Some((true, switch)) = switches.first().map(|([.., nat], ..)| *nat).zip(spec.switches.first()) {
-        let uplink = Uplink::Nat(NatUplink { switch: switch.name.clone(), nic: None });
-        let with_nat = Spec { uplink: Some(uplink), ..spec.clone() };
-        // Where nobody is on the switch, there is nothing to be reached.
-        if super::nat::choose(&with_nat, &host_network(), &Resources::default(), super::nat::Missing::Fails).is_ok() {
-            spec = with_nat;
-        }
-    }
+    join_network(&mut spec, switches.first().is_some_and(|([.., nat], ..)| *nat), nic);
     for (node, &[forwarding, gateway, metric, sysctl, own, exec]) in spec.nodes.iter_mut().zip(nodes) {
         node.forwarding |= forwarding;
         if let (true, Some(first)) = (gateway, node.interfaces.first()) {

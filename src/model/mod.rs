@@ -46,5 +46,5 @@ pub use span::{Span, SpanError};
 pub use statistics::LinkStatistics;
 pub use stp::Stp;
 pub use sysctl::{SysctlKey, SysctlKeyError};
-pub use uplink::{AddressMode, HostBridge, OvsUplink, ParseAddressModeError, Uplink, UplinkAddress, UplinkPort};
+pub use uplink::{AddressMode, DEAF, HostBridge, OvsUplink, ParseAddressModeError, Uplink, UplinkAddress, UplinkPort};
 pub use vlan::{NativeVlan, VlanError, VlanId, VlanMode};

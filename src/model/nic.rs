@@ -158,7 +158,6 @@ pub struct NicRoute {
 impl NicRoute {
     /// Whether it is one of IPv6: the first byte of the message is its family (struct rtmsg, linux/rtnetlink.h).
     pub fn is_ipv6(&self) -> bool {
-        const AF_INET6: u8 = 10;
         self.message.0.first() == Some(&AF_INET6)
     }
 }
@@ -168,7 +167,20 @@ impl NicRoute {
 pub struct NicRule {
     /// As the kernel tells it (RTM_NEWRULE).
     pub message: RawMessage,
+    /// As ip-rule(8) would say it, with the NIC's name. Journals of before have none.
+    #[serde(default)]
+    pub text: String,
 }
+
+impl NicRule {
+    /// Whether it is one of IPv6, which the message begins with (struct fib_rule_hdr, linux/fib_rules.h).
+    pub fn is_ipv6(&self) -> bool {
+        self.message.0.first() == Some(&AF_INET6)
+    }
+}
+
+/// The number of IPv6 among address families (linux/socket.h).
+const AF_INET6: u8 = 10;
 
 #[cfg(test)]
 mod tests {

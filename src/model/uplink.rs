@@ -146,3 +146,13 @@ impl Uplink {
         }
     }
 }
+
+/// What comes in at a NIC whose frames a program copies, the kernel takes too: whatever is for the machine would come twice.
+/// Parameters by their path below /proc/sys with `*` for the NIC's name, and what keeps it from that.
+pub const DEAF: [(&str, &str); 3] = [
+    // What should come in by another interface is dropped: by the routes, all should (RFC 3704).
+    ("net/ipv4/conf/*/rp_filter", "1"),
+    // Nobody there asks for an address that the NIC does not have.
+    ("net/ipv4/conf/*/arp_ignore", "1"),
+    ("net/ipv6/conf/*/disable_ipv6", "1"),
+];

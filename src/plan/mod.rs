@@ -27,4 +27,4 @@ pub use types::{LinkChange, Made, Master, Op, Plan, Reason, Stage, Step, StepId}
 #[cfg(test)]
 pub(crate) mod simulator;
 #[cfg(test)]
-mod simulator_uplink;
+pub(crate) mod simulator_uplink;

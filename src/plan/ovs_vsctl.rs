@@ -228,7 +228,12 @@ fn last(id: &OvsRowId) -> &str {
     id.id.rsplit('/').next().unwrap_or_default()
 }
 
+/// What a port or bridge of the lab's is called in the host's namespace. The machine's NIC is there already: behind a colon, which
+/// no port of the lab's has in its name, it is what it is.
 fn in_host(change: &OvsChange, name: &str) -> String {
+    if let Some((_, nic)) = name.split_once(':') {
+        return nic.to_owned();
+    }
     IfName::try_from(name).map(|name| host_name(&change.lab, &name).to_string()).unwrap_or_default()
 }
 

@@ -1,20 +1,26 @@
 //! DHCP clients as commands: dhclient(8) for nslab's own holder of leases.
 
 use super::shell::{Script, quoted};
-use crate::model::{DhcpClient, Interface};
+use crate::model::{DhcpClient, IfName, Interface};
 
-/// It asks once and fails where nobody answers (`-1`); with a lease it goes on in the background.
 pub(super) fn start(script: &mut Script, of: &DhcpClient) {
-    let Interface { netns: _, name } = of.interface();
-    let (netns, files) = (quoted(of.netns.name.as_str()), files(of));
+    let name = of.interface().name;
+    ask(script, Some(of.netns.name.as_str()), &name, Some(&of.leased.host_name.to_string()));
+}
+
+/// In a node's namespace or in the host's. It asks once and fails where nobody answers (`-1`); with a lease it goes on in the
+/// background.
+pub(super) fn ask(script: &mut Script, netns: Option<&str>, name: &IfName, host_name: Option<&str>) {
+    let files = files(netns, name);
     script.line(&format!("cat > {files}.conf <<'END'"));
     script.line("option classless-routes code 121 = array of unsigned integer 8;");
-    script.line(&format!("send host-name \"{}\";", of.leased.host_name));
+    if let Some(host_name) = host_name {
+        script.line(&format!("send host-name \"{host_name}\";"));
+    }
     script.line("request subnet-mask, broadcast-address, routers, classless-routes;");
     script.line("END");
-    script.line(&format!(
-        "ip netns exec {netns} dhclient -v -1 -cf {files}.conf -lf {files}.leases -pf {files}.pid {name}"
-    ));
+    let inside = netns.map(|netns| format!("ip netns exec {} ", quoted(netns))).unwrap_or_default();
+    script.line(&format!("{inside}dhclient -v -1 -cf {files}.conf -lf {files}.leases -pf {files}.pid {name}"));
 }
 
 /// What runs is nslab's own holder, which carries its verb and its interface on its command line.
@@ -30,6 +36,6 @@ pub(super) fn stop(script: &mut Script, of: &DhcpClient) {
 }
 
 /// Where dhclient keeps what is of this interface.
-fn files(of: &DhcpClient) -> String {
-    quoted(&format!("/run/dhclient-{}-{}", of.netns.name, of.leased.interface))
+fn files(netns: Option<&str>, name: &IfName) -> String {
+    quoted(&format!("/run/dhclient-{}-{name}", netns.unwrap_or("host")))
 }

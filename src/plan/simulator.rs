@@ -1,7 +1,7 @@
 //! A machine that only exists in a test: it does what a plan's ops say, with those of the kernel's side effects that a
 //! plan has to know of, and refuses what the kernel would refuse.
 
-use super::simulator_uplink as uplink;
+use super::simulator_uplink::Nic;
 use super::types::{LinkChange, Made, Master, Op, Plan};
 use crate::desired::Resources;
 use crate::model::nat::{FORWARD_PASS_RULES, IpFamily, NatChain};
@@ -34,6 +34,8 @@ pub(crate) struct Machine {
     last_inode: u64,
     /// No new interface gets an index up to this one.
     pub(crate) least_index: u32,
+    /// The NIC of the machine's that is asked about.
+    pub(super) nic: Option<Nic>,
 }
 
 impl Machine {
@@ -48,6 +50,7 @@ impl Machine {
         let passes = IpFamily::ALL.map(|family| (family, Vec::new())).into();
         machine.observed.nat = NatView::Seen(ObservedNat { passes, ..ObservedNat::default() });
         machine.add_host_network(resources);
+        machine.add_nic(resources);
         machine
     }
 
@@ -90,6 +93,12 @@ impl Machine {
 
     /// One op.
     pub(crate) fn apply(&mut self, op: &Op) -> Result<(), String> {
+        let result = self.change(op);
+        self.look_at_uplink();
+        result
+    }
+
+    fn change(&mut self, op: &Op) -> Result<(), String> {
         match op {
             Op::AddNetns(netns) => {
                 if let Some((_, Pin::Namespace(there))) = self.observed.pin(&netns.name) {
@@ -155,7 +164,7 @@ impl Machine {
             | Op::TakeBackNic(_)
             | Op::AttachUplink(_)
             | Op::TakeLease(_)
-            | Op::DetachUplink(_) => uplink::apply(self.observed.uplink.as_mut(), op)?,
+            | Op::DetachUplink(_) => self.change_uplink(op)?,
             Op::StartAdvertiser(of) => self.start_advertiser(of)?,
             Op::StopAdvertiser(of) => self.inside(&of.netns.name.clone().into())?.advertisers.clear(),
             Op::StartDhcpClient(of) => self.start_dhcp_client(of)?,
@@ -260,6 +269,26 @@ impl Machine {
             row.columns.extend(setting.columns.clone());
         }
         forget_references(seen);
+        self.see_to_bridge_devices()
+    }
+
+    /// A bridge of Open vSwitch is a device of the host's too, down at first. What is on it goes with it.
+    fn see_to_bridge_devices(&mut self) -> Result<(), String> {
+        let OvsView::Seen(seen) = &self.observed.ovs else { return Ok(()) };
+        let bridges = seen.rows.iter().filter(|(id, _)| id.table == OvsTable::Bridge);
+        let wanted: BTreeSet<String> =
+            bridges.filter_map(|(_, row)| text_of(&row.columns, "name")).map(str::to_owned).collect();
+        let device = || ObservedLinkKind::Other("openvswitch".to_owned());
+        let links = &self.inside(&NetnsName::Host)?.links;
+        let there: BTreeSet<String> =
+            links.iter().filter(|(_, link)| link.kind == device()).map(|(name, _)| name.clone()).collect();
+        for gone in there.difference(&wanted) {
+            self.delete_link(&NetnsName::Host, gone);
+        }
+        for new in wanted.difference(&there) {
+            let name = new.as_str().try_into().map_err(|_| format!("{new} can't be a device's name"))?;
+            self.add_link(&Interface { netns: NetnsName::Host, name }, device())?;
+        }
         Ok(())
     }
 
@@ -268,7 +297,7 @@ impl Machine {
         let mut observed = self.observed.clone();
         // What nobody says any more can't be heard again.
         let spoken = self.spoken();
-        let mut pairs = BTreeMap::new();
+        let (mut pairs, routes_of_nic) = (BTreeMap::new(), self.routes_of_nic());
         for (netns, pin) in &mut observed.namespaces {
             let Pin::Namespace(inside) = pin else { continue };
             inside.inode = 0;
@@ -291,7 +320,7 @@ impl Machine {
                 }
             }
         }
-        (observed, pairs)
+        (observed, pairs, routes_of_nic)
     }
 
     /// Who is at the other end of a veth.
@@ -307,7 +336,7 @@ impl Machine {
         }
     }
 
-    fn link(&mut self, Interface { netns, name }: &Interface) -> Result<&mut ObservedLink, String> {
+    pub(super) fn link(&mut self, Interface { netns, name }: &Interface) -> Result<&mut ObservedLink, String> {
         self.inside(netns)?.links.get_mut(name.as_str()).ok_or_else(|| format!("no interface {netns}:{name}"))
     }
 
@@ -358,7 +387,7 @@ impl Machine {
         Ok(())
     }
 
-    fn add_link(&mut self, interface: &Interface, kind: ObservedLinkKind) -> Result<(), String> {
+    pub(super) fn add_link(&mut self, interface: &Interface, kind: ObservedLinkKind) -> Result<(), String> {
         let least = self.least_index.max(1); // `lo` has 1
         let own: BTreeMap<SysctlKey, String> = self.observed.pristine_sysctls.clone();
         let inside = self.inside(&interface.netns)?;
@@ -386,7 +415,7 @@ impl Machine {
         Ok(())
     }
 
-    fn delete_link(&mut self, netns: &NetnsName, name: &str) {
+    pub(super) fn delete_link(&mut self, netns: &NetnsName, name: &str) {
         let peer = self.peer(netns, name);
         let Ok(inside) = self.inside(netns) else { return };
         if inside.links.remove(name).is_none() {
@@ -616,7 +645,7 @@ fn observed(Route { netns: _, to, via, dev, metric }: &Route) -> ObservedRoute {
     ObservedRoute { to: *to, via: *via, dev: dev.to_string(), metric: metric.unwrap_or(none) }
 }
 
-fn new_bridge() -> ObservedLinkKind {
+pub(super) fn new_bridge() -> ObservedLinkKind {
     let group_fwd_mask = GroupFwdMask::default();
     ObservedLinkKind::Bridge { stp: None, vlan_filtering: false, mcast_snooping: Some(true), group_fwd_mask }
 }

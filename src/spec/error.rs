@@ -91,6 +91,15 @@ impl Problems {
         self.addressing_in_doubt
     }
 
+    /// Whether there is an unknown key that is likely to mean one of these.
+    pub(super) fn has_unknown_like(&self, keys: &[&str]) -> bool {
+        let means = |problem: &Problem| match problem {
+            Problem::UnknownKey { suggestion, .. } => suggestion.as_deref().is_some_and(|meant| keys.contains(&meant)),
+            _ => false,
+        };
+        self.found.iter().any(|(_, problem)| means(problem))
+    }
+
     /// The errors by position; `None` where nothing is wrong.
     pub(super) fn into_errors(mut self, origin: &str) -> Option<SpecErrors> {
         if self.found.is_empty() {

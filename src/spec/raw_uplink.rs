@@ -16,9 +16,23 @@ pub(super) enum RawUplink {
 
 /// Masquerading.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String")]
+#[schemars(!try_from, rename_all = "lowercase")]
 pub(super) enum Nat {
     Nat,
+}
+
+/// A word that is none for an uplink: most likely a NIC's name, with what it is left out.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` says nothing of an uplink: write `nat`, or for a NIC of this name `{{nic: {0}}}`")]
+pub(super) struct NoUplinkError(String);
+
+impl TryFrom<String> for Nat {
+    type Error = NoUplinkError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "nat" { Ok(Self::Nat) } else { Err(NoUplinkError(text)) }
+    }
 }
 
 /// How the lab reaches the machine's real network.

@@ -26,6 +26,7 @@ mod ovs_settings;
 mod ovsdb;
 mod place;
 mod plan;
+mod plan_uplink;
 mod show;
 mod state;
 mod support;

@@ -129,7 +129,7 @@ fn made_by(maker: Maker, host: &ThrowAwayHost, topology: &str) -> BTreeMap<Strin
     made
 }
 
-fn remove_namespaces() {
+pub(crate) fn remove_namespaces() {
     // What the script runs in them, radvd, would keep them.
     sh("for n in $(ip netns list | cut -d' ' -f1); do ip netns pids $n | xargs -r kill || true; ip netns del $n; done");
     wait_until("radvd has ended", Duration::from_secs(5), || sh("pidof radvd || true").is_empty());
@@ -147,7 +147,7 @@ fn remove_nat() {
 }
 
 /// The kernel's part of all labs, and the database's, a thing an entry.
-fn everything() -> BTreeMap<String, String> {
+pub(crate) fn everything() -> BTreeMap<String, String> {
     let mut all = kernel();
     if database::is_there() {
         let rows = database::rows().into_iter();
@@ -157,7 +157,7 @@ fn everything() -> BTreeMap<String, String> {
 }
 
 #[track_caller]
-fn assert_same(there: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, when: &str) {
+pub(crate) fn assert_same(there: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>, when: &str) {
     for what in there.keys().chain(wanted.keys()) {
         assert_eq!(there.get(what), wanted.get(what), "{when}: {what}");
     }

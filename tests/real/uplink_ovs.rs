@@ -78,3 +78,30 @@ fn down_gives_back_first() {
         assert_eq!(sh("ovs-vsctl list-br"), "");
     });
 }
+
+/// A spanning tree makes Open vSwitch's bridge another one, and its port to the host goes with the former: the machine's
+/// addresses are on the NIC meanwhile. And where the topology loses both, they are there before.
+#[test]
+fn a_switch_that_is_made_anew_has_the_nic_again() {
+    ThrowAwayHost::run(|host| {
+        let (_ovs, street) = begin(host);
+        let before = nic();
+        let with = format!("{LAB}uplink: {{nic: eth0}}\n");
+        ok(&["up", &write(host, "with.yaml", &with)]);
+        let conversation = Conversation::with(&street, BEHIND);
+        let another = with.replace("backend: ovs", "backend: ovs, rstp: true");
+        let said = ok(&["up", &write(host, "another.yaml", &another)]);
+        let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what} in {said}"));
+        assert!(at("give eth0 back") < at("make eth0 a port of lab-br0"), "{said}");
+        assert_eq!(sh("ovs-vsctl port-to-br eth0; ovs-vsctl get Bridge lab-br0 rstp_enable"), "lab-br0\ntrue\n");
+        for to in [BEHIND, BEHIND_V6, ROUTER, ROUTER_V6] {
+            wait_until(&format!("the machine reaches {to}"), PATIENCE, || reaches(to));
+        }
+        conversation.end();
+        assert_eq!(json(&["--json", "show"])["drift"], serde_json::json!([]), "while attached");
+        // Neither the uplink nor the switch any more.
+        ok(&["up", &write(host, "alone.yaml", "name: lab\nnodes: {n1: }\n")]);
+        wait_until("the machine is as it was", PATIENCE, || nic() == before);
+        ok(&["down"]);
+    });
+}

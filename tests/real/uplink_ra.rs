@@ -24,7 +24,7 @@ fn radvd(host: &ThrowAwayHost, street: &mut Street) {
 }
 
 /// A NIC that has heard the router.
-fn advertised(host: &ThrowAwayHost) -> Street {
+pub(crate) fn advertised(host: &ThrowAwayHost) -> Street {
     let mut street = Street::new();
     radvd(host, &mut street);
     sh("echo 64 > /proc/sys/net/ipv6/conf/eth0/accept_ra_rt_info_max_plen || true");

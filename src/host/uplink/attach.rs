@@ -10,7 +10,7 @@ use crate::host::dhcp::now_ms;
 use crate::host::error::{FileContext, NetlinkContext};
 use crate::host::facade::Host;
 use crate::host::netlink::{self, Connection, Move, SeenNic};
-use crate::model::{Answer, IfName, NetnsName, NicAddress, NicRoute, Uplink, UplinkAddress};
+use crate::model::{Answer, DEAF, IfName, NetnsName, NicAddress, NicRoute, Uplink, UplinkAddress};
 use ipnetwork::IpNetwork;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -210,15 +210,6 @@ fn attach(connection: &mut Connection, of: &Uplink) -> Result<(), HostError> {
     }
     Ok(())
 }
-
-/// What comes in at a NIC whose frames a program copies, the kernel takes too: whatever is for the machine would come twice.
-const DEAF: [(&str, &str); 3] = [
-    // What should come in by another interface is dropped: by the routes, all should (RFC 3704).
-    ("net/ipv4/conf/*/rp_filter", "1"),
-    // Nobody there asks for an address that the NIC does not have.
-    ("net/ipv4/conf/*/arp_ignore", "1"),
-    ("net/ipv6/conf/*/disable_ipv6", "1"),
-];
 
 fn be_deaf(of: &Uplink) {
     for (path, value) in DEAF {

@@ -66,11 +66,11 @@ pub fn diff(desired: &Resources, made: &Made, observed: &Observed) -> Result<Pla
     veths::steps(&world, &mut steps);
     port_vlans::steps(&world, &mut steps);
     port_fwd_masks::steps(&world, &mut steps);
+    uplink::steps(&world, &mut steps)?; // within a stage before the switch that it is at
     ovs::steps(&world, &mut steps);
     qdiscs::steps(&world, &mut steps);
     let drained = addresses::steps(&world, &mut steps);
     routes::steps(&world, &drained, &mut steps);
-    uplink::steps(&world, &mut steps)?;
     dhcp_clients::steps(&world, &mut steps);
     nat::steps(&world, &mut steps);
     execs::steps(&world, &mut steps);

@@ -144,6 +144,13 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) {
     steps.push(Stage::PlugSwitches, reason, Op::ChangeOvs(change), vec![Op::ChangeOvs(undo)]);
 }
 
+/// Whether a desired row is there and stays.
+pub(super) fn stays(world: &World<'_>, id: &OvsRowId) -> bool {
+    let OvsView::Seen(seen) = &world.observed.ovs else { return false };
+    let wanted = world.desired.ovs.iter().flat_map(|desired| &desired.rows).map(|row| (&row.id, row)).collect();
+    keeping(world, seen, &ours(world.made, seen), &wanted).contains(id)
+}
+
 /// The rows that stay: those that are ours, wanted, hang where they are to hang, from a row that stays, and whose device
 /// does too.
 fn keeping<'a>(

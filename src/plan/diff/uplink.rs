@@ -26,12 +26,17 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) -> Result<(), PlanErro
         return Ok(());
     };
     let is_repair = made.is_some();
-    if is_repair
-        && there.is_some_and(|there| is_attached(wanted, there))
-        && wanted.ovs().is_none_or(|ovs| is_plugged(ovs, world.observed))
-    {
+    let is_attached = there.is_some_and(|there| is_attached(wanted, there));
+    let switch_stays = wanted.ovs().is_none_or(|ovs| switch_stays(world, ovs));
+    if is_repair && !switch_stays {
+        // What is on its port to the host would go with the former one.
+        let back = if is_attached { attaching(wanted) } else { Vec::new() };
+        let detach = Op::DetachUplink(Box::new(wanted.clone()));
+        steps.push(Stage::DetachUplink, missing(is_repair), detach, back);
+        unplug(world, wanted, missing(is_repair), is_attached, steps);
+    } else if is_repair && is_attached && wanted.ovs().is_none_or(|ovs| is_plugged(ovs, world.observed)) {
         if there.is_some_and(|there| there.keepers == 0) {
-            start_keeper(wanted, true, steps);
+            start_keeper(wanted, true, false, steps);
         }
         return Ok(());
     }
@@ -56,12 +61,14 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) -> Result<(), PlanErro
         let undo = vec![Op::RemoveHostBridge(bridge.clone())];
         steps.push(Stage::Bridges, missing(is_repair), Op::SetHostBridge(bridge.clone()), undo);
     }
-    start_keeper(wanted, is_repair, steps);
+    start_keeper(wanted, is_repair, there.is_some_and(|there| there.keepers > 0), steps);
     if !wanted.holders.is_empty() {
         let (release, back) = (Op::ReleaseNic(Box::new(wanted.clone())), Op::TakeBackNic(Box::new(wanted.clone())));
-        steps.push(Stage::ReleaseNic, missing(is_repair), release, vec![back]);
+        let was_released = is_repair && there.is_some_and(|there| there.is_released);
+        let undo = if was_released { Vec::new() } else { vec![back] };
+        steps.push(Stage::ReleaseNic, missing(is_repair), release, undo);
     }
-    plug(world, wanted, missing(is_repair), steps);
+    plug(world, wanted, missing(is_repair), switch_stays, steps);
     let attach = Op::AttachUplink(Box::new(wanted.clone()));
     let undo = vec![Op::DetachUplink(Box::new(wanted.clone()))];
     steps.push(Stage::AttachUplink, missing(is_repair), attach, undo);
@@ -75,18 +82,46 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) -> Result<(), PlanErro
 
 /// Makes the NIC a port of a switch of Open vSwitch, whose own port to the host is up before: from then on, that is where what
 /// is for the machine comes in.
-fn plug(world: &World<'_>, wanted: &Uplink, reason: Reason, steps: &mut Steps) {
+fn plug(world: &World<'_>, wanted: &Uplink, reason: Reason, switch_stays: bool, steps: &mut Steps) {
     let Some(ovs) = wanted.ovs() else { return };
-    let raised = |up| Op::SetLink(LinkChange { up: Some(up), ..LinkChange::of(onto(wanted)) });
-    steps.push(Stage::StartKeeper, reason, raised(true), vec![raised(false)]);
-    if !is_plugged(ovs, world.observed) {
+    // Of one that is up already, nothing is to be undone.
+    let was_up = switch_stays && world.link((&NetnsName::Host, wanted.onto.as_str())).is_some_and(|link| link.up);
+    let undo = if was_up { Vec::new() } else { vec![raised(wanted, false)] };
+    steps.push(Stage::StartKeeper, reason, raised(wanted, true), undo);
+    if !switch_stays || !is_plugged(ovs, world.observed) {
         let change = OvsChange { insert: ovs.rows.rows.clone(), then: OvsThen::Verify, ..OvsChange::of(&ovs.rows) };
         steps.push(Stage::PlugUplink, reason, Op::ChangeOvs(change), vec![Op::ChangeOvs(unplugging(ovs))]);
     }
 }
 
-fn onto(of: &Uplink) -> Interface {
-    Interface { netns: NetnsName::Host, name: of.onto.clone() }
+/// Sets a switch's own port to the host up or down.
+fn raised(of: &Uplink, up: bool) -> Op {
+    let onto = Interface { netns: NetnsName::Host, name: of.onto.clone() };
+    Op::SetLink(LinkChange { up: Some(up), ..LinkChange::of(onto) })
+}
+
+/// What makes a NIC a port again that was one, once its bridge is there: one of Open vSwitch that has come back is down.
+fn attaching(of: &Uplink) -> Vec<Op> {
+    let attach = Op::AttachUplink(Box::new(of.clone()));
+    of.ovs().map(|_| raised(of, true)).into_iter().chain([attach]).collect()
+}
+
+/// Whether the switch of Open vSwitch that a NIC is a port of is there and stays the one that it is.
+fn switch_stays(world: &World<'_>, ovs: &OvsUplink) -> bool {
+    ovs.rows
+        .rows
+        .iter()
+        .filter_map(|row| row.parent.row.as_ref())
+        .all(|parent| parent.table != OvsTable::Bridge || super::ovs::stays(world, parent))
+}
+
+/// Takes the NIC from its switch: before the switch goes, so that undo finds it there.
+fn unplug(world: &World<'_>, going: &Uplink, reason: Reason, was_attached: bool, steps: &mut Steps) {
+    let Some(ovs) = going.ovs().filter(|ovs| has_rows(ovs, world.observed)) else { return };
+    let insert = ovs.rows.rows.clone();
+    let back = OvsChange { insert, then: OvsThen::LetSettle, ..OvsChange::of(&ovs.rows) };
+    let undo = if was_attached { vec![Op::ChangeOvs(back)] } else { Vec::new() };
+    steps.push(Stage::UnplugSwitches, reason, Op::ChangeOvs(unplugging(ovs)), undo);
 }
 
 /// What takes a NIC from its switch.
@@ -119,11 +154,13 @@ pub(in crate::plan) fn has_rows(ovs: &OvsUplink, observed: &Observed) -> bool {
     })
 }
 
-fn start_keeper(wanted: &Uplink, is_repair: bool, steps: &mut Steps) {
+/// Of a repair, undo is not to leave an uplink with nobody that watches over it where somebody did.
+fn start_keeper(wanted: &Uplink, is_repair: bool, was_watched: bool, steps: &mut Steps) {
     // What was confirmed once is not to be confirmed again, and what is still to be not later than it was.
     let confirm_s = wanted.confirm_s.filter(|_| !is_repair);
     let start = Op::StartKeeper(Box::new(Uplink { confirm_s, ..wanted.clone() }));
-    let undo = vec![Op::StopKeeper(Box::new(wanted.clone()))];
+    let stop = Op::StopKeeper(Box::new(wanted.clone()));
+    let undo = if is_repair && was_watched { Vec::new() } else { vec![stop] };
     steps.push(Stage::StartKeeper, missing(is_repair), start, undo);
 }
 
@@ -133,22 +170,16 @@ fn give_back(world: &World<'_>, going: &Uplink, steps: &mut Steps) {
     let was_attached = there.is_some_and(|there| is_attached(going, there));
     let undo = |op| if was_attached { vec![op] } else { Vec::new() };
     let of = || Box::new(going.clone());
-    steps.push(Stage::DetachUplink, reason, Op::DetachUplink(of()), undo(Op::AttachUplink(of())));
+    let back = if was_attached { attaching(going) } else { Vec::new() };
+    steps.push(Stage::DetachUplink, reason, Op::DetachUplink(of()), back);
     if let Some(bridge) = world.made.resources.host_bridge.as_ref().filter(|b| is_host_bridge(b, world.observed)) {
         let remove = Op::RemoveHostBridge(bridge.clone());
         steps.push(Stage::RemoveHostBridge, reason, remove, undo(Op::SetHostBridge(bridge.clone())));
     }
-    if let Some(ovs) = going.ovs() {
-        if has_rows(ovs, world.observed) {
-            let insert = ovs.rows.rows.clone();
-            let back = OvsChange { insert, then: OvsThen::LetSettle, ..OvsChange::of(&ovs.rows) };
-            let unplug = Op::ChangeOvs(unplugging(ovs));
-            steps.push(Stage::UnplugSwitches, reason, unplug, undo(Op::ChangeOvs(back)));
-        }
-        if world.netns(&NetnsName::Host).is_some_and(|host| host.links.contains_key(going.onto.as_str())) {
-            let raised = |up| Op::SetLink(LinkChange { up: Some(up), ..LinkChange::of(onto(going)) });
-            steps.push(Stage::RemoveHostBridge, reason, raised(false), undo(raised(true)));
-        }
+    unplug(world, going, reason, was_attached, steps);
+    // One that goes takes its port along.
+    if going.ovs().is_some_and(|ovs| switch_stays(world, ovs)) {
+        steps.push(Stage::RemoveHostBridge, reason, raised(going, false), undo(raised(going, true)));
     }
     if there.is_some_and(|there| there.is_released) {
         steps.push(Stage::TakeBackNic, reason, Op::TakeBackNic(of()), undo(Op::ReleaseNic(of())));
@@ -197,3 +228,6 @@ pub(in crate::plan) fn is_host_bridge(bridge: &HostBridge, observed: &Observed) 
         None => onto.mac == Some(bridge.mac),
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ pub(super) fn check(raw: &RawTopology, things: &Things<'_>, problems: &mut Probl
         RawUplink::Text(_) => (&nothing, true),
         RawUplink::Mapping(parts) => (parts, value(parts.nat.as_ref()).copied().unwrap_or_default()),
     };
-    let RawUplinkParts { nic, switch, address, nat: _ } = parts;
+    let RawUplinkParts { nic, switch, address, nat } = parts;
     let switches: Vec<_> = things.switches.iter().map(|def| &def.name).collect();
     let at = switch.as_ref().map_or(field.at, |switch| switch.at);
     let switch = match uplink_switch(value(switch.as_ref()), &switches) {
@@ -46,9 +46,15 @@ pub(super) fn check(raw: &RawTopology, things: &Things<'_>, problems: &mut Probl
         return Some(Uplink::Nat(NatUplink { switch: switch?, nic: value(nic.as_ref()).cloned() }));
     }
     let Some(nic) = nic else {
-        problems.add(field.at, UplinkProblem::NoNic);
+        // What it is by is only spelled wrongly, where that is said already.
+        if nat.as_ref().is_none_or(|nat| nat.value.is_some()) && !problems.has_unknown_like(&["nic", "nat"]) {
+            problems.add(field.at, UplinkProblem::NoNic);
+        }
         return None;
     };
     let address = value(address.as_ref()).copied().unwrap_or_default();
     Some(Uplink::Nic(NicUplink { nic: nic.value.clone()?, switch: switch?, address, confirm_s: None }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ mod advertised;
 mod moving;
 mod route;
 mod rule;
+mod words;
 
 pub(crate) use advertised::drop_copies;
 pub(crate) use moving::{Move, carry_out};

@@ -3,6 +3,7 @@
 use super::super::connection::Connection;
 use super::super::errno::{Forgive, NetlinkError};
 use super::address::has_no_prefix_route;
+use super::words;
 use crate::model::{NicAddress, NicRoute, RawMessage};
 use ipnetwork::IpNetwork;
 use netlink_packet_core::{Emitable, Parseable};
@@ -52,13 +53,13 @@ pub(super) fn of(
 }
 
 fn described(mut route: RouteMessage) -> NicRoute {
-    let text = text(&route);
     let is_advertised = route.header.protocol == RouteProtocol::Ra;
     let lifetime =
         route.attributes.iter().find_map(|a| if let RouteAttribute::CacheInfo(i) = a { Some(i.expires) } else { None });
     if let Some(ticks) = lifetime.filter(|ticks| is_advertised && *ticks > 0) {
         route.attributes.push(RouteAttribute::Expires(ticks / USER_HZ));
     }
+    let text = words::of_route(&route);
     let mut bytes = vec![0; route.buffer_len()];
     route.emit(&mut bytes);
     NicRoute { message: RawMessage(bytes), text, is_advertised }
@@ -165,12 +166,12 @@ pub(crate) fn has_next_hop_object(route: &NicRoute) -> bool {
     parsed(route).is_ok_and(|route| route.attributes.iter().any(|a| matches!(a, RouteAttribute::NhId(_))))
 }
 
-fn table(route: &RouteMessage) -> u32 {
+pub(super) fn table(route: &RouteMessage) -> u32 {
     let named = route.attributes.iter().find_map(|a| if let RouteAttribute::Table(t) = a { Some(*t) } else { None });
     named.unwrap_or(u32::from(route.header.table))
 }
 
-fn destination(route: &RouteMessage) -> Option<IpNetwork> {
+pub(super) fn destination(route: &RouteMessage) -> Option<IpNetwork> {
     let unspecified: IpAddr = match route.header.address_family {
         AddressFamily::Inet => Ipv4Addr::UNSPECIFIED.into(),
         AddressFamily::Inet6 => Ipv6Addr::UNSPECIFIED.into(),
@@ -180,7 +181,7 @@ fn destination(route: &RouteMessage) -> Option<IpNetwork> {
     IpNetwork::new(named.unwrap_or(unspecified), route.header.destination_prefix_length).ok()
 }
 
-fn ip(address: &RouteAddress) -> Option<IpAddr> {
+pub(super) fn ip(address: &RouteAddress) -> Option<IpAddr> {
     match address {
         RouteAddress::Inet(ip) => Some((*ip).into()),
         RouteAddress::Inet6(ip) => Some((*ip).into()),
@@ -212,30 +213,4 @@ pub(crate) fn drop_moved_defaults(
         }
     }
     Ok(())
-}
-
-/// As ip-route(8) would say it, without the interface.
-fn text(route: &RouteMessage) -> String {
-    let to = match destination(route) {
-        Some(to) if to.prefix() == 0 => "default".to_owned(),
-        Some(to) => to.to_string(),
-        None => "?".to_owned(),
-    };
-    let mut words = vec![to];
-    for attribute in &route.attributes {
-        match attribute {
-            RouteAttribute::Gateway(by) => words.extend(ip(by).map(|by| format!("via {by}"))),
-            RouteAttribute::PrefSource(source) => words.extend(ip(source).map(|source| format!("src {source}"))),
-            RouteAttribute::Priority(metric) if *metric != 0 => words.push(format!("metric {metric}")),
-            RouteAttribute::MultiPath(_) => words.push("by several ways".to_owned()),
-            _ => {}
-        }
-    }
-    if table(route) != u32::from(RouteHeader::RT_TABLE_MAIN) {
-        words.push(format!("table {}", table(route)));
-    }
-    if route.header.flags.contains(RouteFlags::Onlink) {
-        words.push("onlink".to_owned());
-    }
-    words.join(" ")
 }

@@ -2,6 +2,7 @@
 
 use super::super::connection::Connection;
 use super::super::errno::NetlinkError;
+use super::words;
 use crate::model::{IfName, NicRule, RawMessage};
 use netlink_packet_core::{Emitable, Parseable};
 use netlink_packet_route::rule::{RuleAttribute, RuleMessage};
@@ -24,7 +25,7 @@ pub(super) fn of(connection: &mut Connection, name: &IfName) -> Result<Vec<NicRu
             if names(&rule, name) {
                 let mut bytes = vec![0; rule.buffer_len()];
                 rule.emit(&mut bytes);
-                found.push(NicRule { message: RawMessage(bytes) });
+                found.push(NicRule { text: words::of_rule(&rule), message: RawMessage(bytes) });
             }
         }
     }
