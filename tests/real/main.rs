@@ -33,6 +33,7 @@ mod throw_away_host;
 mod uplink;
 mod uplink_crash;
 mod uplink_dhcp;
+mod uplink_dhcp_nodes;
 mod uplink_keeper;
 mod uplink_lockout;
 mod uplink_ovs;
