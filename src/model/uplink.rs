@@ -1,7 +1,7 @@
 //! How a lab is joined to the machine's real network: what the words of a topology and of the command line mean.
 
 use super::ovs::OvsRows;
-use super::{Holder, IfName, LabName, MacAddress, Mtu, Nic};
+use super::{ClientId, Holder, IfName, LabName, MacAddress, Mtu, Nic};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -65,6 +65,10 @@ pub struct Uplink {
     pub port: UplinkPort,
     /// Who manages the NIC, and lets go of it meanwhile.
     pub holders: Vec<Holder>,
+    /// By what a DHCP server knows who has its lease, so that it gives the same address to the bridge; the NIC's MAC address
+    /// where there is none.
+    #[serde(default)]
+    pub client_id: Option<ClientId>,
     /// Within how many seconds somebody has to confirm, or everything is undone.
     pub confirm_s: Option<u32>,
     /// The lab that it is the uplink of.

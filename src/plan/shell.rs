@@ -53,7 +53,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
             "The machine's NIC becomes a port, and what the machine has on it moves to the bridge: first the addresses, so",
             "that they are the machine's at every moment, and the routes last.",
         ],
-        Stage::TakeLease => &["A lease for the bridge: by its MAC address, the server knows the machine again."],
+        Stage::TakeLease => &["A lease for the bridge: by who asks for it, the server knows the machine again."],
         Stage::StopKeeper => &["Nobody has to watch any more."],
         Stage::StopForwarding => &["The machine forwards the lab's packets no more."],
         Stage::StopMasquerade => &["Rules of the machine's packet filter that go."],
@@ -134,7 +134,7 @@ impl Script {
     }
 
     /// A command from its words, each quoted where it must be.
-    fn command<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
+    pub(super) fn command<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
         let words: Vec<String> = words.into_iter().map(quoted).collect();
         self.line(&words.join(" "));
     }
@@ -233,7 +233,7 @@ impl Script {
             Op::ReleaseNic(of) => uplink::release(self, of),
             Op::TakeBackNic(of) => uplink::take_back(self, of),
             Op::AttachUplink(of) => uplink::attach(self, of),
-            Op::TakeLease(of) => self.command(["dhclient", "-1", "-v", of.onto.as_str()]),
+            Op::TakeLease(of) => uplink::take_lease(self, of),
             Op::DetachUplink(of) => uplink::detach(self, of),
             Op::ChangeOvs(change) => self.change_ovs(change),
             Op::SetNatTable(table) => nat::set_table(self, table),

@@ -21,6 +21,15 @@ pub(super) fn detach(script: &mut Script, of: &Uplink) {
     change(script, of, (&of.onto, &of.nic.name), "nomaster", &of.nic.addresses, &of.nic.routes);
 }
 
+/// By its MAC address, the bridge is the client that the NIC was, where that did not call itself otherwise.
+pub(super) fn take_lease(script: &mut Script, of: &Uplink) {
+    let onto = of.onto.as_str();
+    let Some(id) = &of.client_id else { return script.command(["dhclient", "-1", "-v", onto]) };
+    let file = format!("/run/dhclient-{onto}.conf");
+    script.line(&format!("echo 'send dhcp-client-identifier {id};' > {file}"));
+    script.command(["dhclient", "-1", "-v", "-cf", &file, onto]);
+}
+
 /// In words: it takes a file, or a call over the bus, or a signal.
 pub(super) fn release(script: &mut Script, of: &Uplink) {
     for holder in &of.holders {

@@ -34,6 +34,7 @@ mod uplink;
 mod uplink_crash;
 mod uplink_dhcp;
 mod uplink_dhcp_nodes;
+mod uplink_identity;
 mod uplink_keeper;
 mod uplink_lockout;
 mod uplink_ovs;

@@ -1,7 +1,7 @@
 //! What is wanted of a lease's holder, and what it tells.
 
 use super::lease::Lease;
-use crate::model::{IfName, MacAddress};
+use crate::model::{ClientId, IfName, MacAddress};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ pub(crate) struct LeaseOptions {
     pub(crate) interface: IfName,
     /// Its MAC address.
     pub(crate) mac: MacAddress,
-    /// By what the server knows the client (option 61: a type, and its bytes); the MAC address where none is given. A server
-    /// gives the same client the same address.
-    pub(crate) client_id: Option<Vec<u8>>,
+    /// By what the server knows the client; the MAC address where none is given. A server gives the same client the same
+    /// address.
+    pub(crate) client_id: Option<ClientId>,
     /// The host's name, which servers tell their name servers.
     pub(crate) host_name: Option<String>,
     /// The address that is asked for first. Without one, it is that of a former lease that the interface still has.

@@ -84,6 +84,7 @@ impl Lease {
             IpAddr::V4(ip) => Some(ip),
             IpAddr::V6(_) => None,
         });
+        options.client_id.clone_from(&uplink.client_id);
         options.metric = uplink.nic.default_metric();
         options.deadline = (!*self.is_settled.borrow()).then_some(PATIENCE);
         keeper.sight.lock().await.lease = Some(SeenLease {
