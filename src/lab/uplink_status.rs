@@ -7,6 +7,7 @@ use crate::host::{self, Asked, KeeperFiles, LeaseState, SeenLease, Sight};
 use crate::model::{LabName, Uplink};
 use crate::report::{UplinkGateway, UplinkLease, UplinkStatus};
 use crate::spec;
+use std::net::IpAddr;
 
 impl Nslab {
     /// How a lab is joined to the machine's network by a NIC.
@@ -67,7 +68,19 @@ fn nothing(lab: &LabName) -> UplinkStatus {
 }
 
 fn lease_report(seen: SeenLease) -> UplinkLease {
-    let SeenLease { interface: _, address, routers: _, dns_servers, ends_at_ms, renewals, state } = seen;
+    let SeenLease {
+        interface: _,
+        address,
+        routers: _,
+        dns_servers,
+        search_domains,
+        ntp_servers,
+        mtu_bytes,
+        ends_at_ms,
+        renewals,
+        state,
+    } = seen;
+    let words = |servers: &[IpAddr]| servers.iter().map(ToString::to_string).collect();
     let is_held = address.is_some();
     UplinkLease {
         address,
@@ -81,6 +94,9 @@ fn lease_report(seen: SeenLease) -> UplinkLease {
         },
         ends_in_s: is_held.then(|| ends_at_ms.saturating_sub(host::boot_ms()) / 1000),
         renewals,
-        dns_servers: dns_servers.iter().map(ToString::to_string).collect(),
+        dns_servers: words(&dns_servers),
+        search_domains,
+        ntp_servers: words(&ntp_servers),
+        mtu_bytes,
     }
 }

@@ -54,4 +54,10 @@ pub struct UplinkLease {
     pub renewals: u32,
     /// The name servers that it names.
     pub dns_servers: Vec<String>,
+    /// The domains that it has names without dots looked for in.
+    pub search_domains: Vec<String>,
+    /// The time servers that it names.
+    pub ntp_servers: Vec<String>,
+    /// The MTU that it names.
+    pub mtu_bytes: Option<u16>,
 }

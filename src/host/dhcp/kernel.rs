@@ -47,7 +47,13 @@ pub(super) fn apply(interface: &IfName, lease: &Lease, metric: u32) -> Result<()
         for route in routes.iter().filter(|route| !there.contains(route)) {
             lease::ensure_route(&mut connection, index, route)?;
         }
-        remove_all_but(&mut connection, index, Some(lease.address), &routes)
+        // An address that was moved here brought a route of the kernel's, which has neither the metric nor the MTU.
+        let is_own =
+            |route: &LeasedRoute| route.to.network() == address.network() && route.to.prefix() == address.prefix();
+        if routes.iter().any(is_own) {
+            lease::remove_kernels_route(&mut connection, index, address)?;
+        }
+        remove_all_but(&mut connection, index, Some(address), &routes)
     };
     apply().map_err(failed("give its lease to", interface))
 }

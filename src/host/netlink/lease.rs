@@ -122,6 +122,26 @@ pub(crate) fn remove_route(connection: &mut Connection, index: u32, route: &Leas
     connection.execute(message, 0).forgive(&[Errno::ESRCH, Errno::ENODEV])
 }
 
+/// Removes the route to its network that the kernel made for an address which was there before it was a lease's, whatever its
+/// metric.
+pub(crate) fn remove_kernels_route(
+    connection: &mut Connection,
+    index: u32,
+    address: Ipv4Network,
+) -> Result<(), NetlinkError> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Kernel;
+    message.header.kind = RouteType::Unicast;
+    message.header.scope = RouteScope::Link;
+    message.header.destination_prefix_length = address.prefix();
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address.network())));
+    message.attributes.push(RouteAttribute::Oif(index));
+    message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(address.ip())));
+    connection.execute(RouteNetlinkMessage::DelRoute(message), 0).forgive(&[Errno::ESRCH, Errno::ENODEV])
+}
+
 fn address_message(index: u32, address: Ipv4Network) -> AddressMessage {
     let mut message = AddressMessage::default();
     message.header.index = index;

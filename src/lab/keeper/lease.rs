@@ -92,6 +92,9 @@ impl Lease {
             address: None,
             routers: Vec::new(),
             dns_servers: Vec::new(),
+            search_domains: Vec::new(),
+            ntp_servers: Vec::new(),
+            mtu_bytes: None,
             ends_at_ms: 0,
             renewals: 0,
             state: LeaseState::Asked,
@@ -139,6 +142,9 @@ async fn told(keeper: &Keeper, event: &LeaseEvent) {
         seen.address = (state != LeaseState::Expired).then(|| lease.address.to_string());
         seen.routers = lease.routers.iter().map(|router| IpAddr::from(*router)).collect();
         seen.dns_servers = lease.dns_servers.iter().map(|server| IpAddr::from(*server)).collect();
+        seen.search_domains.clone_from(&lease.search_domains);
+        seen.ntp_servers = lease.ntp_servers.iter().map(|server| IpAddr::from(*server)).collect();
+        seen.mtu_bytes = lease.mtu_bytes;
         seen.ends_at_ms = lease.ends_at_ms();
         seen.renewals += u32::from(matches!(event, LeaseEvent::Renewed(_)));
         seen.state = state;
