@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::render::{Paint, json, text};
 use crate::model::LabName;
-use crate::report::{UplinkLease, UplinkStatus};
+use crate::report::{UplinkEnd, UplinkLease, UplinkStatus};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -19,6 +19,7 @@ pub(super) fn status(global: &Global, report: &UplinkStatus) {
         onto,
         address,
         addresses,
+        running_out,
         carrier,
         gateways,
         lease,
@@ -39,6 +40,9 @@ pub(super) fn status(global: &Global, report: &UplinkStatus) {
     };
     let _ = writeln!(out, "{nic}{carrier} is a port of {lab}'s switch {switch}, by way of {onto}");
     let _ = writeln!(out, "  the machine's address ({address}): {}", listed(addresses));
+    for UplinkEnd { address, ends_in_s } in running_out {
+        let _ = writeln!(out, "  {address} lasts another {ends_in_s} s: nobody prolongs its lease meanwhile");
+    }
     for gateway in gateways {
         let answers = if gateway.answers { paint.good("answers") } else { paint.bad("does not answer") };
         let _ = writeln!(out, "  gateway {} {answers}", gateway.address);

@@ -4,9 +4,11 @@ use super::Nslab;
 use super::context::require_privilege;
 use crate::Error;
 use crate::host::{self, Asked, KeeperFiles, LeaseState, SeenLease, Sight};
-use crate::model::{LabName, Uplink};
-use crate::report::{UplinkGateway, UplinkLease, UplinkStatus};
+use crate::model::{LabName, NicAddress, Uplink};
+use crate::report::{UplinkEnd, UplinkGateway, UplinkLease, UplinkStatus};
 use crate::spec;
+use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 impl Nslab {
@@ -27,9 +29,10 @@ impl Nslab {
         let confirm_left_s = files.confirm_by_ms().map(|by| by.saturating_sub(host::boot_ms()) / 1000);
         // Where nobody answers, that is what is told.
         let sight = host::ask(&files, Asked::Sight).await.ok();
+        let on_onto = there.onto.map(|onto| onto.addresses).unwrap_or_default();
+        let running_out = running_out(&uplink, &on_onto);
         let Uplink { nic, address, onto, .. } = uplink;
-        let addresses =
-            there.onto.into_iter().flat_map(|onto| onto.addresses).map(|address| address.to_string()).collect();
+        let addresses = on_onto.iter().map(ToString::to_string).collect();
         let keeper = sight.as_ref().map(|sight| sight.pid);
         let Sight { pid: _, gateways, lease, trouble } = sight.unwrap_or_default();
         let gateways = gateways.into_iter().map(|seen| UplinkGateway { address: seen.address, answers: seen.answers });
@@ -41,6 +44,7 @@ impl Nslab {
             onto: onto.to_string(),
             address: address.as_str().to_owned(),
             addresses,
+            running_out,
             gateways: gateways.collect(),
             lease: lease.map(lease_report),
             confirm_left_s,
@@ -48,6 +52,17 @@ impl Nslab {
             trouble,
         })
     }
+}
+
+/// What is still there of what nobody prolongs.
+fn running_out(uplink: &Uplink, there: &BTreeSet<IpNetwork>) -> Vec<UplinkEnd> {
+    let elapsed_s = host::boot_ms().saturating_sub(uplink.nic.seen_at_ms) / 1000;
+    let elapsed_s = u32::try_from(elapsed_s).unwrap_or(u32::MAX);
+    let left = |address: &NicAddress| {
+        let left = address.lifetime?.after(elapsed_s)?;
+        Some(UplinkEnd { address: address.address.to_string(), ends_in_s: left.valid_s })
+    };
+    uplink.running_out().filter(|address| there.contains(&address.address)).filter_map(left).collect()
 }
 
 fn nothing(lab: &LabName) -> UplinkStatus {
@@ -58,6 +73,7 @@ fn nothing(lab: &LabName) -> UplinkStatus {
         onto: String::new(),
         address: String::new(),
         addresses: Vec::new(),
+        running_out: Vec::new(),
         carrier: None,
         gateways: Vec::new(),
         lease: None,

@@ -1,7 +1,8 @@
 //! How a lab is joined to the machine's real network: what the words of a topology and of the command line mean.
 
 use super::ovs::OvsRows;
-use super::{ClientId, Holder, IfName, LabName, MacAddress, Mtu, Nic};
+use super::{ClientId, Holder, IfName, LabName, MacAddress, Mtu, Nic, NicAddress};
+use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -134,6 +135,17 @@ pub struct OvsUplink {
 }
 
 impl Uplink {
+    /// The addresses that run out while the NIC is a port: those of leases that no keeper holds. A lease of DHCPv6 is known by
+    /// its prefix length, of 128 bits; what a router's advertisement gave goes on by the next one.
+    pub fn running_out(&self) -> impl Iterator<Item = &NicAddress> {
+        let runs_out = |address: &&NicAddress| match (self.address, address.address) {
+            (UplinkAddress::None, _) => false,
+            (held, IpNetwork::V4(_)) => held != UplinkAddress::Dhcp && !address.is_lasting(),
+            (_, IpNetwork::V6(network)) => network.prefix() == 128 && !address.is_lasting(),
+        };
+        self.nic.addresses.iter().filter(runs_out)
+    }
+
     /// The bridge that the NIC is a port of in the kernel's eyes, by nslab's own doing.
     pub fn master(&self) -> Option<&IfName> {
         match self.port {

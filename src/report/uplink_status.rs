@@ -18,6 +18,8 @@ pub struct UplinkStatus {
     pub address: String,
     /// The machine's addresses there.
     pub addresses: Vec<String>,
+    /// Those of them that nobody prolongs.
+    pub running_out: Vec<UplinkEnd>,
     /// Whether the NIC has carrier; `None` where it is not there, or nobody watches.
     pub carrier: Option<bool>,
     /// The gateways that answered before, and whether they do.
@@ -30,6 +32,15 @@ pub struct UplinkStatus {
     pub keeper: Option<u32>,
     /// What is not as it should be.
     pub trouble: Option<String>,
+}
+
+/// An address of a lease that nobody holds while the NIC is a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UplinkEnd {
+    /// The address, with its prefix length.
+    pub address: String,
+    /// How many seconds it lasts.
+    pub ends_in_s: u32,
 }
 
 /// A gateway behind an uplink.

@@ -33,6 +33,7 @@ mod throw_away_host;
 mod uplink;
 mod uplink_crash;
 mod uplink_dhcp;
+mod uplink_dhcp6;
 mod uplink_dhcp_nodes;
 mod uplink_identity;
 mod uplink_keeper;

@@ -25,7 +25,7 @@ pub(crate) fn dnsmasq(host: &ThrowAwayHost, street: &mut Street, address: &str, 
 }
 
 /// The same, with further options.
-fn dnsmasq_with(host: &ThrowAwayHost, street: &mut Street, address: &str, router: &str, further: &[&str]) {
+pub(crate) fn dnsmasq_with(host: &ThrowAwayHost, street: &mut Street, address: &str, router: &str, further: &[&str]) {
     let directory = host.scratch().display();
     let network = address.rsplit_once('.').unwrap().0;
     let options = [
