@@ -23,6 +23,7 @@ pub(super) fn status(global: &Global, report: &UplinkStatus) {
         carrier,
         gateways,
         lease,
+        lease_six,
         confirm_left_s,
         keeper,
         trouble,
@@ -47,7 +48,7 @@ pub(super) fn status(global: &Global, report: &UplinkStatus) {
         let answers = if gateway.answers { paint.good("answers") } else { paint.bad("does not answer") };
         let _ = writeln!(out, "  gateway {} {answers}", gateway.address);
     }
-    if let Some(lease) = lease {
+    for lease in lease.iter().chain(lease_six) {
         let _ = writeln!(out, "  lease {}", lease_line(lease));
     }
     match keeper {

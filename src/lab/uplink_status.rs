@@ -30,11 +30,11 @@ impl Nslab {
         // Where nobody answers, that is what is told.
         let sight = host::ask(&files, Asked::Sight).await.ok();
         let on_onto = there.onto.map(|onto| onto.addresses).unwrap_or_default();
-        let running_out = running_out(&uplink, &on_onto);
-        let Uplink { nic, address, onto, .. } = uplink;
         let addresses = on_onto.iter().map(ToString::to_string).collect();
         let keeper = sight.as_ref().map(|sight| sight.pid);
-        let Sight { pid: _, gateways, lease, trouble } = sight.unwrap_or_default();
+        let Sight { pid: _, gateways, lease, lease_six, trouble } = sight.unwrap_or_default();
+        let running_out = running_out(&uplink, &on_onto, lease_six.as_ref());
+        let Uplink { nic, address, onto, .. } = uplink;
         let gateways = gateways.into_iter().map(|seen| UplinkGateway { address: seen.address, answers: seen.answers });
         Ok(UplinkStatus {
             lab: lab.clone(),
@@ -47,6 +47,7 @@ impl Nslab {
             running_out,
             gateways: gateways.collect(),
             lease: lease.map(lease_report),
+            lease_six: lease_six.map(lease_report),
             confirm_left_s,
             keeper,
             trouble,
@@ -55,14 +56,18 @@ impl Nslab {
 }
 
 /// What is still there of what nobody prolongs.
-fn running_out(uplink: &Uplink, there: &BTreeSet<IpNetwork>) -> Vec<UplinkEnd> {
+fn running_out(uplink: &Uplink, there: &BTreeSet<IpNetwork>, held: Option<&SeenLease>) -> Vec<UplinkEnd> {
     let elapsed_s = host::boot_ms().saturating_sub(uplink.nic.seen_at_ms) / 1000;
     let elapsed_s = u32::try_from(elapsed_s).unwrap_or(u32::MAX);
     let left = |address: &NicAddress| {
         let left = address.lifetime?.after(elapsed_s)?;
         Some(UplinkEnd { address: address.address.to_string(), ends_in_s: left.valid_s })
     };
-    uplink.running_out().filter(|address| there.contains(&address.address)).filter_map(left).collect()
+    let held = held.and_then(|held| held.address.as_ref());
+    let is_left = |address: &&NicAddress| {
+        there.contains(&address.address) && held.is_none_or(|held| *held != address.address.to_string())
+    };
+    uplink.running_out().filter(is_left).filter_map(left).collect()
 }
 
 fn nothing(lab: &LabName) -> UplinkStatus {
@@ -77,6 +82,7 @@ fn nothing(lab: &LabName) -> UplinkStatus {
         carrier: None,
         gateways: Vec::new(),
         lease: None,
+        lease_six: None,
         confirm_left_s: None,
         keeper: None,
         trouble: None,

@@ -17,6 +17,9 @@ impl ClientId {
     /// The type of a text that is nobody's hardware address.
     const TEXT: u8 = 0;
 
+    /// That of an IAID and a DUID (RFC 4361).
+    const DUID: u8 = 255;
+
     /// From bytes, the type being the first; `None` where an option can't hold them.
     pub fn new(bytes: Vec<u8>) -> Option<Self> {
         (2..=255).contains(&bytes.len()).then_some(Self(bytes))
@@ -25,6 +28,14 @@ impl ClientId {
     /// Of a text that is no hardware address; `None` where an option can't hold it.
     pub fn of_text(text: &str) -> Option<Self> {
         Self::new(std::iter::once(Self::TEXT).chain(text.bytes()).collect())
+    }
+
+    /// The IAID and the DUID by which a server of DHCPv6 knows the same client: they are in an identifier of RFC 4361, section
+    /// 6.1; `None` of any other.
+    pub fn of_six(&self) -> Option<(u32, &[u8])> {
+        let (iaid, duid) = self.0.strip_prefix(&[Self::DUID])?.split_first_chunk::<4>()?;
+        // Its type alone is two bytes, and none is longer than 130 (RFC 8415 section 11.1).
+        (3..=130).contains(&duid.len()).then(|| (u32::from_be_bytes(*iaid), duid))
     }
 
     /// The type, and the bytes.
@@ -80,6 +91,15 @@ mod tests {
         assert_eq!(json, format!("{text:?}"));
         assert_eq!(serde_json::from_str::<ClientId>(&json).unwrap(), id);
         assert_eq!(ClientId::of_text("h1").unwrap().to_string(), "00:68:31");
+    }
+
+    #[test]
+    fn an_identifier_may_hold_that_of_dhcpv6() {
+        let id: ClientId = "ff:2b:50:67:35:00:02:00:00:ab:11:07".parse().unwrap();
+        assert_eq!(id.of_six(), Some((0x2b50_6735, &[0, 2, 0, 0, 0xab, 0x11, 7][..])));
+        for other in ["01:02:00:00:00:00:01:00:01", "ff:2b:50:67:35", "ff:2b:50:67:35:00:02"] {
+            assert_eq!(other.parse::<ClientId>().unwrap().of_six(), None, "{other}");
+        }
     }
 
     #[test]

@@ -135,6 +135,15 @@ pub struct OvsUplink {
 }
 
 impl Uplink {
+    /// Under which name the keeper holds a lease of DHCPv6: where the NIC has one, and it is known who has it.
+    pub fn client_of_six(&self) -> Option<&ClientId> {
+        let is_lease = |address: &NicAddress| {
+            matches!(address.address, IpNetwork::V6(network) if network.prefix() == 128) && !address.is_lasting()
+        };
+        let has_lease = self.address == UplinkAddress::Dhcp && self.nic.addresses.iter().any(is_lease);
+        self.client_id.as_ref().filter(|id| has_lease && id.of_six().is_some())
+    }
+
     /// The addresses that run out while the NIC is a port: those of leases that no keeper holds. A lease of DHCPv6 is known by
     /// its prefix length, of 128 bits; what a router's advertisement gave goes on by the next one.
     pub fn running_out(&self) -> impl Iterator<Item = &NicAddress> {

@@ -26,6 +26,8 @@ pub struct UplinkStatus {
     pub gateways: Vec<UplinkGateway>,
     /// The lease that is held.
     pub lease: Option<UplinkLease>,
+    /// That of DHCPv6.
+    pub lease_six: Option<UplinkLease>,
     /// How many seconds are left to confirm it; `None` where it need not be.
     pub confirm_left_s: Option<u64>,
     /// The process that watches over it.

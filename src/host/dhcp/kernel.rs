@@ -2,12 +2,13 @@
 
 use super::error::DhcpError;
 use super::lease::Lease;
+use super::six::Lease6;
 use crate::host::NetlinkError;
 use crate::host::netlink::lease::{self, LeasedAddress, LeasedRoute};
 use crate::host::netlink::{self, Connection};
 use crate::model::IfName;
 use ipnetwork::Ipv4Network;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The addresses that leases gave an interface, and that it still has.
 ///
@@ -56,6 +57,29 @@ pub(super) fn apply(interface: &IfName, lease: &Lease, metric: u32) -> Result<()
         remove_all_but(&mut connection, index, Some(address), &routes)
     };
     apply().map_err(failed("give its lease to", interface))
+}
+
+/// Gives an interface the address of a lease of DHCPv6, or the one that it has another lifetime. One of a former lease stays
+/// until that ends.
+///
+/// # Errors
+/// [`DhcpError::NoInterface`]; what the kernel refuses.
+pub(super) fn apply_six(interface: &IfName, lease: &Lease6) -> Result<(), DhcpError> {
+    let index = index_of(interface)?;
+    let Lease6 { address, preferred_s, valid_s, .. } = *lease;
+    let apply = Connection::open()
+        .and_then(|mut connection| lease::ensure_address_six(&mut connection, index, address, preferred_s, valid_s));
+    apply.map_err(failed("give its lease to", interface))
+}
+
+/// The link-local address of an interface, once it is known to be nobody else's.
+///
+/// # Errors
+/// [`DhcpError::NoInterface`]; when the kernel does not answer.
+pub(super) fn link_local(interface: &IfName) -> Result<Option<Ipv6Addr>, DhcpError> {
+    let index = index_of(interface)?;
+    let found = Connection::open().and_then(|mut connection| lease::link_local(&mut connection, index));
+    found.map_err(failed("look at the addresses of", interface))
 }
 
 /// Takes from an interface what leases gave it. That there is no such interface is fine.

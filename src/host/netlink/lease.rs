@@ -16,7 +16,7 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// RTPROT_DHCP (linux/rtnetlink.h). An address's protocol has no number for it, and its numbers from 4 on are anybody's.
 const RTPROT_DHCP: u8 = 16;
@@ -70,6 +70,46 @@ pub(crate) fn ensure_address(
     message.attributes.push(AddressAttribute::CacheInfo(lifetime));
     message.attributes.push(AddressAttribute::Protocol(AddressProtocol::Other(RTPROT_DHCP)));
     connection.execute(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// Gives an interface an address of DHCPv6, or the one that it has other lifetimes, in seconds. What else is on the link is the
+/// routers' to say (RFC 8415 section 18.2.10.1): no route comes with it.
+pub(crate) fn ensure_address_six(
+    connection: &mut Connection,
+    index: u32,
+    address: Ipv6Addr,
+    preferred_s: u32,
+    valid_s: u32,
+) -> Result<(), NetlinkError> {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    message.header.prefix_len = 128;
+    message.header.family = AddressFamily::Inet6;
+    let mut lifetime = CacheInfo::default();
+    (lifetime.ifa_preferred, lifetime.ifa_valid) = (preferred_s, valid_s);
+    message.attributes = vec![
+        AddressAttribute::Local(address.into()),
+        AddressAttribute::Address(address.into()),
+        AddressAttribute::Flags(AddressFlags::Noprefixroute),
+        AddressAttribute::CacheInfo(lifetime),
+    ];
+    connection.execute(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// The link-local address of an interface, where it is known to be nobody else's.
+pub(crate) fn link_local(connection: &mut Connection, index: u32) -> Result<Option<Ipv6Addr>, NetlinkError> {
+    let all = addresses::dump(connection)?;
+    let mut its = all.iter().filter(|message| message.header.index == index && !is_tentative(message));
+    Ok(its.find_map(|message| match addresses::address_in(message)? {
+        IpNetwork::V6(network) if network.ip().is_unicast_link_local() => Some(network.ip()),
+        _ => None,
+    }))
+}
+
+fn is_tentative(message: &AddressMessage) -> bool {
+    let tentative = AddressFlags::Tentative.union(AddressFlags::Dadfailed);
+    let is = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(tentative));
+    message.attributes.iter().any(is)
 }
 
 /// The addresses that an interface has by leases.

@@ -13,6 +13,8 @@ pub(crate) struct Sight {
     pub(crate) gateways: Vec<SeenGateway>,
     /// The lease that is held.
     pub(crate) lease: Option<SeenLease>,
+    /// That of DHCPv6.
+    pub(crate) lease_six: Option<SeenLease>,
     /// What is not as it should be, in words.
     pub(crate) trouble: Option<String>,
 }

@@ -1,6 +1,6 @@
 //! The lease that a keeper holds.
 
-use super::Keeper;
+use super::{Keeper, lease_six};
 use crate::host::dhcp::{self, DhcpError, LeaseEvent, LeaseOptions};
 use crate::host::{LeaseState, SeenLease};
 use crate::model::{Uplink, UplinkAddress};
@@ -116,6 +116,7 @@ impl Lease {
                 Err(error) => error,
             },
             () = telling => unreachable!("it waits for ever"),
+            () = lease_six::hold(keeper, uplink) => unreachable!("so does this"),
         }
     }
 }

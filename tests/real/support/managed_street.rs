@@ -68,6 +68,11 @@ pub(crate) struct Street {
 impl Street {
     /// Makes the street; its DHCP server has leases of two minutes renewed after three seconds.
     pub(crate) fn start(scratch: &Path) -> Self {
+        Self::start_with(scratch, "2001:db8::,ra-only,64")
+    }
+
+    /// With this for dnsmasq's range of IPv6.
+    pub(crate) fn start_with(scratch: &Path, range_six: &str) -> Self {
         let namespace = Daemon::start(scratch, "street", Command::new("unshare").args(["--net", "sleep", "infinity"]));
         let pid = namespace.pid();
         let netns = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
@@ -92,7 +97,7 @@ impl Street {
             ])
             .args(["--interface=s0", "--bind-interfaces", "--user=root", "--pid-file=", "--log-facility=-"])
             .args(["--dhcp-range=192.0.2.100,192.0.2.110,2m", "--dhcp-option=option:T1,3", "--dhcp-authoritative"])
-            .args(["--enable-ra", "--dhcp-range=2001:db8::,ra-only,64", "--no-ping"])
+            .args(["--enable-ra", &format!("--dhcp-range={range_six}"), "--no-ping"])
             .arg(format!("--dhcp-leasefile={}", leases.display()));
         let server = Daemon::start(scratch, "dnsmasq", &mut dnsmasq);
         Self { server, namespace }
