@@ -115,6 +115,26 @@ fn where_no_server_answers_all_is_undone() {
     });
 }
 
+/// The bridge is on its link for as long as any port is: whether the cable is the same is asked when the NIC's is back.
+#[test]
+fn a_lease_is_asked_for_again_when_the_cable_is_back() {
+    ThrowAwayHost::run(|host| {
+        let (mut street, _) = begin(host, "192.0.2.77");
+        dnsmasq_with(host, &mut street, "192.0.2.77", ROUTER, &["--dhcp-option=option:T1,60"]);
+        ok(&["uplink", "attach", "eth0"]);
+        let acknowledged = || said(host).matches("DHCPACK").count();
+        assert!(said(host).contains("T1  1m"), "it is not about to renew the lease:\n{}", said(host));
+        let before = acknowledged();
+        street.sh("ip link set nic down; ip link set nic up");
+        wait_until("the server is asked", PATIENCE, || acknowledged() > before);
+        wait_until("it is held", PATIENCE, || lease()["state"] == "held");
+        assert_eq!(lease()["address"], "192.0.2.77/24");
+        assert_reaches(BEHIND, PATIENCE);
+        ok(&["uplink", "detach"]);
+        ok(&["down"]);
+    });
+}
+
 /// What a lease says besides the address is told, and changes nothing of the machine's but how large its packets are.
 #[test]
 fn what_a_lease_says_is_told() {

@@ -118,7 +118,7 @@ fn the_lease_of_networkd_goes_on_in_dhcpv6_as_well() {
         wait_until("it is renewed", SOON, || is_prolonged() && lease()["renewals"].as_u64() >= Some(1));
 
         ok(&["uplink", "detach"]);
-        wait_until("all is back", SOON, || address_of_nic() == before && leased_six("eth0").as_ref() == Some(&address));
+        wait_until("the address is back", SOON, || address_of_nic() == before);
         assert_eq!((of_six(), lent(host.scratch()).len()), (1, 1));
         ok(&["down"]);
     });

@@ -117,7 +117,7 @@ fn failed(options: &LeaseOptions) -> impl Fn(mozim::DhcpError) -> DhcpError {
 }
 
 async fn client(options: &LeaseOptions, known: Option<DhcpV4Lease>) -> Result<DhcpV4Client, DhcpError> {
-    let LeaseOptions { interface, mac, client_id, host_name, wanted: _, metric: _, deadline: _ } = options;
+    let LeaseOptions { interface, port: _, mac, client_id, host_name, wanted: _, metric: _, deadline: _ } = options;
     let mut config = DhcpV4Config::new(interface.as_str());
     config.set_iface_index(kernel::index_of(interface)?);
     config.set_iface_mac_raw(&mac.octets()).map_err(failed(options))?;

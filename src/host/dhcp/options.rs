@@ -10,6 +10,8 @@ use std::time::Duration;
 pub(crate) struct LeaseOptions {
     /// The interface, which is up.
     pub(crate) interface: IfName,
+    /// The port by which it is on its link, where it is a bridge.
+    pub(crate) port: Option<IfName>,
     /// Its MAC address.
     pub(crate) mac: MacAddress,
     /// By what the server knows the client; the MAC address where none is given. A server gives the same client the same
@@ -28,7 +30,7 @@ pub(crate) struct LeaseOptions {
 impl LeaseOptions {
     /// A lease for an interface, without any wishes and without a limit.
     pub(crate) fn new(interface: IfName, mac: MacAddress) -> Self {
-        Self { interface, mac, client_id: None, host_name: None, wanted: None, metric: 0, deadline: None }
+        Self { interface, port: None, mac, client_id: None, host_name: None, wanted: None, metric: 0, deadline: None }
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) enum Lease6Event {
     Unanswered(Lease6),
 }
 
-/// Takes a lease for an interface as the client with this identifier, puts it on the interface, and holds it. Needs what
+/// Takes a lease for an interface, a bridge that is on its link by this port, as the client with this identifier, puts it on the interface, and holds it. Needs what
 /// [`hold`](super::hold) needs. An address that is not prolonged is the kernel's to end.
 ///
 /// # Errors
@@ -83,10 +83,11 @@ pub(crate) enum Lease6Event {
 /// The interface keeps the address until the lease ends.
 pub(crate) async fn hold_six(
     interface: &IfName,
+    port: &IfName,
     client_id: &ClientId,
     mut on_event: impl FnMut(Lease6Event) + Send,
 ) -> Result<Infallible, DhcpError> {
-    let mut carrier = Carrier::watch(interface)?;
+    let mut carrier = Carrier::watch(interface, Some(port))?;
     loop {
         tokio::select! {
             result = hold_on(interface, client_id, &mut on_event) => return result,

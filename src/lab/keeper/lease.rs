@@ -84,6 +84,7 @@ impl Lease {
             IpAddr::V4(ip) => Some(ip),
             IpAddr::V6(_) => None,
         });
+        options.port = Some(uplink.nic.name.clone());
         options.client_id.clone_from(&uplink.client_id);
         options.metric = uplink.nic.default_metric();
         options.deadline = (!*self.is_settled.borrow()).then_some(PATIENCE);

@@ -11,7 +11,7 @@ pub(super) async fn hold(keeper: &Keeper, uplink: &Uplink) {
     if let Some(client_id) = uplink.client_of_six() {
         let (tell_event, mut events) = tokio::sync::mpsc::unbounded_channel();
         keeper.sight.lock().await.lease_six = Some(asked(uplink));
-        let holding = dhcp::hold_six(&uplink.onto, client_id, move |event| {
+        let holding = dhcp::hold_six(&uplink.onto, &uplink.nic.name, client_id, move |event| {
             let _ = tell_event.send(event); // it is listened to for as long as this is polled
         });
         let telling = async {
