@@ -30,7 +30,7 @@ pub(super) async fn hold(keeper: &Keeper, uplink: &Uplink) {
             seen.state = LeaseState::Failed(crate::error::chain(&error));
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn asked(uplink: &Uplink) -> SeenLease {
