@@ -73,7 +73,7 @@ pub(crate) enum Lease6Event {
 }
 
 /// Takes a lease for an interface, a bridge that is on its link by this port, as the client with this identifier, puts it on the interface, and holds it. Needs what
-/// [`hold`](super::hold) needs. An address that is not prolonged is the kernel's to end.
+/// `hold` needs. An address that is not prolonged is the kernel's to end.
 ///
 /// # Errors
 /// [`DhcpError::NoInterface`] where the interface is not there, or not any more; when mozim can't do with what there is, or
