@@ -4,7 +4,7 @@ mod uplink;
 mod uplink_status;
 
 pub use uplink::{NatReport, NicReport, UplinkReport};
-pub use uplink_status::{UplinkGateway, UplinkLease, UplinkStatus};
+pub use uplink_status::{UplinkEnd, UplinkGateway, UplinkLease, UplinkStatus};
 
 use crate::model::qdisc::Shaping;
 use crate::model::{IfName, LabName, LinkLocal, LinkStatistics, NodeName, SwitchName};

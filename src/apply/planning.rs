@@ -130,13 +130,15 @@ async fn nic_of(host: &Host, spec: &Spec, made: &Made) -> Result<Option<FoundNic
         _ => {
             let cant = |source| ApplyError::Nic { lab: spec.name.clone(), source };
             let nic = host.look_at_nic(&wanted.nic).await.map_err(cant)?;
-            Ok(Some(FoundNic { holders: host.find_holders(&wanted.nic).await.map_err(cant)?, nic }))
+            let holders = host.find_holders(&wanted.nic).await.map_err(cant)?;
+            let client_id = host.former_client_id(&nic, &holders).await.map_err(cant)?;
+            Ok(Some(FoundNic { nic, holders, client_id }))
         }
     }
 }
 
 fn found(uplink: model::Uplink) -> FoundNic {
-    FoundNic { nic: uplink.nic, holders: uplink.holders }
+    FoundNic { nic: uplink.nic, holders: uplink.holders, client_id: uplink.client_id }
 }
 
 /// How the lab reaches the world by NAT, where it is to.

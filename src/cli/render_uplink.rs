@@ -3,7 +3,7 @@
 use super::args::Global;
 use super::render::{Paint, json, text};
 use crate::model::LabName;
-use crate::report::{UplinkLease, UplinkStatus};
+use crate::report::{UplinkEnd, UplinkLease, UplinkStatus};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -19,9 +19,11 @@ pub(super) fn status(global: &Global, report: &UplinkStatus) {
         onto,
         address,
         addresses,
+        running_out,
         carrier,
         gateways,
         lease,
+        lease_six,
         confirm_left_s,
         keeper,
         trouble,
@@ -39,20 +41,15 @@ pub(super) fn status(global: &Global, report: &UplinkStatus) {
     };
     let _ = writeln!(out, "{nic}{carrier} is a port of {lab}'s switch {switch}, by way of {onto}");
     let _ = writeln!(out, "  the machine's address ({address}): {}", listed(addresses));
+    for UplinkEnd { address, ends_in_s } in running_out {
+        let _ = writeln!(out, "  {address} lasts another {ends_in_s} s: nobody prolongs its lease meanwhile");
+    }
     for gateway in gateways {
         let answers = if gateway.answers { paint.good("answers") } else { paint.bad("does not answer") };
         let _ = writeln!(out, "  gateway {} {answers}", gateway.address);
     }
-    if let Some(UplinkLease { address, state, ends_in_s, renewals, dns_servers }) = lease {
-        let _ = write!(out, "  lease {}: {state}", address.as_deref().unwrap_or("none"));
-        if let Some(left) = ends_in_s {
-            let _ = write!(out, ", for another {left} s, renewed {renewals} times");
-        }
-        let _ = writeln!(
-            out,
-            "{}",
-            if dns_servers.is_empty() { String::new() } else { format!(", name servers {}", listed(dns_servers)) }
-        );
+    for lease in lease.iter().chain(lease_six) {
+        let _ = writeln!(out, "  lease {}", lease_line(lease));
     }
     match keeper {
         Some(pid) => drop(writeln!(out, "  watched over by process {pid}")),
@@ -65,6 +62,24 @@ pub(super) fn status(global: &Global, report: &UplinkStatus) {
         let _ = writeln!(out, "  {}", paint.bad(trouble));
     }
     text(&out);
+}
+
+/// A lease, and what it says besides the address.
+fn lease_line(lease: &UplinkLease) -> String {
+    let UplinkLease { address, state, ends_in_s, renewals, dns_servers, search_domains, ntp_servers, mtu_bytes } =
+        lease;
+    let mut line = format!("{}: {state}", address.as_deref().unwrap_or("none"));
+    if let Some(left) = ends_in_s {
+        let _ = write!(line, ", for another {left} s, renewed {renewals} times");
+    }
+    let told = [("name servers", dns_servers), ("names in", search_domains), ("time servers", ntp_servers)];
+    for (what, words) in told.iter().filter(|(_, words)| !words.is_empty()) {
+        let _ = write!(line, ", {what} {}", listed(words));
+    }
+    if let Some(mtu) = mtu_bytes {
+        let _ = write!(line, ", MTU {mtu}");
+    }
+    line
 }
 
 fn listed(words: &[String]) -> String {

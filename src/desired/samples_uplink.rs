@@ -96,7 +96,7 @@ fn found(name: &str, addresses: &[(&str, bool)]) -> FoundNic {
         gateways,
         seen_at_ms: 0,
     };
-    FoundNic { nic, holders: vec![Holder::Networkd { had_runtime_directory: true }] }
+    FoundNic { nic, holders: vec![Holder::Networkd { had_runtime_directory: true }], client_id: None }
 }
 
 fn address(text: &str, lasts: bool) -> NicAddress {

@@ -3,8 +3,8 @@
 use super::backends::Backends;
 use super::{ovs, ports};
 use crate::model::{
-    self, AddressMode, Holder, HostBridge, Identity, IfName, Interface, MacAddress, NetnsName, Nic, OvsUplink, Uplink,
-    UplinkAddress, UplinkPort, Veth, VethEnd,
+    self, AddressMode, ClientId, Holder, HostBridge, Identity, IfName, Interface, MacAddress, NetnsName, Nic,
+    OvsUplink, Uplink, UplinkAddress, UplinkPort, Veth, VethEnd,
 };
 use crate::spec::{self, NicUplink, Spec, Switch};
 use std::path::Path;
@@ -25,6 +25,8 @@ pub struct FoundNic {
     pub nic: Nic,
     /// Who manages it.
     pub holders: Vec<Holder>,
+    /// By what a DHCP server knows who has its lease; its MAC address where there is none.
+    pub client_id: Option<ClientId>,
 }
 
 /// `found` is the NIC as it was before it was moved; `directory` is the lab's state directory.
@@ -35,7 +37,7 @@ pub(super) fn parts(
     found: Option<&FoundNic>,
     directory: &Path,
 ) -> Parts {
-    let (Some(spec::Uplink::Nic(wanted)), Some(FoundNic { nic, holders })) = (&spec.uplink, found) else {
+    let (Some(spec::Uplink::Nic(wanted)), Some(FoundNic { nic, holders, client_id })) = (&spec.uplink, found) else {
         return Parts::default();
     };
     let Some(switch) = spec.switches.iter().find(|switch| switch.name == wanted.switch) else {
@@ -47,6 +49,7 @@ pub(super) fn parts(
         onto,
         port,
         holders: holders.clone(),
+        client_id: client_id.clone(),
         confirm_s: wanted.confirm_s,
         lab: spec.name.clone(),
         directory: directory.to_owned(),

@@ -4,9 +4,12 @@ use super::Nslab;
 use super::context::require_privilege;
 use crate::Error;
 use crate::host::{self, Asked, KeeperFiles, LeaseState, SeenLease, Sight};
-use crate::model::{LabName, Uplink};
-use crate::report::{UplinkGateway, UplinkLease, UplinkStatus};
+use crate::model::{LabName, NicAddress, Uplink};
+use crate::report::{UplinkEnd, UplinkGateway, UplinkLease, UplinkStatus};
 use crate::spec;
+use ipnetwork::IpNetwork;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 impl Nslab {
     /// How a lab is joined to the machine's network by a NIC.
@@ -26,11 +29,12 @@ impl Nslab {
         let confirm_left_s = files.confirm_by_ms().map(|by| by.saturating_sub(host::boot_ms()) / 1000);
         // Where nobody answers, that is what is told.
         let sight = host::ask(&files, Asked::Sight).await.ok();
-        let Uplink { nic, address, onto, .. } = uplink;
-        let addresses =
-            there.onto.into_iter().flat_map(|onto| onto.addresses).map(|address| address.to_string()).collect();
+        let on_onto = there.onto.map(|onto| onto.addresses).unwrap_or_default();
+        let addresses = on_onto.iter().map(ToString::to_string).collect();
         let keeper = sight.as_ref().map(|sight| sight.pid);
-        let Sight { pid: _, gateways, lease, trouble } = sight.unwrap_or_default();
+        let Sight { pid: _, gateways, lease, lease_six, trouble } = sight.unwrap_or_default();
+        let running_out = running_out(&uplink, &on_onto, lease_six.as_ref());
+        let Uplink { nic, address, onto, .. } = uplink;
         let gateways = gateways.into_iter().map(|seen| UplinkGateway { address: seen.address, answers: seen.answers });
         Ok(UplinkStatus {
             lab: lab.clone(),
@@ -40,13 +44,30 @@ impl Nslab {
             onto: onto.to_string(),
             address: address.as_str().to_owned(),
             addresses,
+            running_out,
             gateways: gateways.collect(),
             lease: lease.map(lease_report),
+            lease_six: lease_six.map(lease_report),
             confirm_left_s,
             keeper,
             trouble,
         })
     }
+}
+
+/// What is still there of what nobody prolongs.
+fn running_out(uplink: &Uplink, there: &BTreeSet<IpNetwork>, held: Option<&SeenLease>) -> Vec<UplinkEnd> {
+    let elapsed_s = host::boot_ms().saturating_sub(uplink.nic.seen_at_ms) / 1000;
+    let elapsed_s = u32::try_from(elapsed_s).unwrap_or(u32::MAX);
+    let left = |address: &NicAddress| {
+        let left = address.lifetime?.after(elapsed_s)?;
+        Some(UplinkEnd { address: address.address.to_string(), ends_in_s: left.valid_s })
+    };
+    let held = held.and_then(|held| held.address.as_ref());
+    let is_left = |address: &&NicAddress| {
+        there.contains(&address.address) && held.is_none_or(|held| *held != address.address.to_string())
+    };
+    uplink.running_out().filter(is_left).filter_map(left).collect()
 }
 
 fn nothing(lab: &LabName) -> UplinkStatus {
@@ -57,9 +78,11 @@ fn nothing(lab: &LabName) -> UplinkStatus {
         onto: String::new(),
         address: String::new(),
         addresses: Vec::new(),
+        running_out: Vec::new(),
         carrier: None,
         gateways: Vec::new(),
         lease: None,
+        lease_six: None,
         confirm_left_s: None,
         keeper: None,
         trouble: None,
@@ -67,7 +90,19 @@ fn nothing(lab: &LabName) -> UplinkStatus {
 }
 
 fn lease_report(seen: SeenLease) -> UplinkLease {
-    let SeenLease { interface: _, address, routers: _, dns_servers, ends_at_ms, renewals, state } = seen;
+    let SeenLease {
+        interface: _,
+        address,
+        routers: _,
+        dns_servers,
+        search_domains,
+        ntp_servers,
+        mtu_bytes,
+        ends_at_ms,
+        renewals,
+        state,
+    } = seen;
+    let words = |servers: &[IpAddr]| servers.iter().map(ToString::to_string).collect();
     let is_held = address.is_some();
     UplinkLease {
         address,
@@ -81,6 +116,9 @@ fn lease_report(seen: SeenLease) -> UplinkLease {
         },
         ends_in_s: is_held.then(|| ends_at_ms.saturating_sub(host::boot_ms()) / 1000),
         renewals,
-        dns_servers: dns_servers.iter().map(ToString::to_string).collect(),
+        dns_servers: words(&dns_servers),
+        search_domains,
+        ntp_servers: words(&ntp_servers),
+        mtu_bytes,
     }
 }

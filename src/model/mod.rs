@@ -3,6 +3,7 @@
 //! Pure data, checked once at the edge (`TryFrom`) and right by type from there on. Uses no other module.
 
 mod advertisement;
+mod client_id;
 pub mod conditions;
 mod dhcp;
 mod holder;
@@ -27,6 +28,7 @@ mod uplink;
 mod vlan;
 
 pub use advertisement::{Advertised, Advertiser, Autoconfigured, ParseAdvertisedError, SLAAC_PREFIX_LENGTH, accept_ra};
+pub use client_id::{ClientId, ParseClientIdError};
 pub use dhcp::{DhcpClient, Leased, ParseLeasedError};
 pub use holder::{ClientKind, ClientProcess, Holder, Profile, Reach};
 pub use instance::{Identity, Instance, instance_of_mark, lab_of_mark, mark};

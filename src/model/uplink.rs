@@ -1,7 +1,8 @@
 //! How a lab is joined to the machine's real network: what the words of a topology and of the command line mean.
 
 use super::ovs::OvsRows;
-use super::{Holder, IfName, LabName, MacAddress, Mtu, Nic};
+use super::{ClientId, Holder, IfName, LabName, MacAddress, Mtu, Nic, NicAddress};
+use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -65,6 +66,10 @@ pub struct Uplink {
     pub port: UplinkPort,
     /// Who manages the NIC, and lets go of it meanwhile.
     pub holders: Vec<Holder>,
+    /// By what a DHCP server knows who has its lease, so that it gives the same address to the bridge; the NIC's MAC address
+    /// where there is none.
+    #[serde(default)]
+    pub client_id: Option<ClientId>,
     /// Within how many seconds somebody has to confirm, or everything is undone.
     pub confirm_s: Option<u32>,
     /// The lab that it is the uplink of.
@@ -130,6 +135,26 @@ pub struct OvsUplink {
 }
 
 impl Uplink {
+    /// Under which name the keeper holds a lease of DHCPv6: where the NIC has one, and it is known who has it.
+    pub fn client_of_six(&self) -> Option<&ClientId> {
+        let is_lease = |address: &NicAddress| {
+            matches!(address.address, IpNetwork::V6(network) if network.prefix() == 128) && !address.is_lasting()
+        };
+        let has_lease = self.address == UplinkAddress::Dhcp && self.nic.addresses.iter().any(is_lease);
+        self.client_id.as_ref().filter(|id| has_lease && id.of_six().is_some())
+    }
+
+    /// The addresses that run out while the NIC is a port: those of leases that no keeper holds. A lease of DHCPv6 is known by
+    /// its prefix length, of 128 bits; what a router's advertisement gave goes on by the next one.
+    pub fn running_out(&self) -> impl Iterator<Item = &NicAddress> {
+        let runs_out = |address: &&NicAddress| match (self.address, address.address) {
+            (UplinkAddress::None, _) => false,
+            (held, IpNetwork::V4(_)) => held != UplinkAddress::Dhcp && !address.is_lasting(),
+            (_, IpNetwork::V6(network)) => network.prefix() == 128 && !address.is_lasting(),
+        };
+        self.nic.addresses.iter().filter(runs_out)
+    }
+
     /// The bridge that the NIC is a port of in the kernel's eyes, by nslab's own doing.
     pub fn master(&self) -> Option<&IfName> {
         match self.port {

@@ -54,7 +54,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
             "that they are the machine's at every moment, and the routes last.",
         ],
         Stage::TakeLease => &[
-            "A lease for the bridge: by its MAC address, the server knows the machine again. nslab's keeper holds it; by hand it",
+            "A lease for the bridge: by who asks for it, the server knows the machine again. nslab's keeper holds it; by hand it",
             "is dhclient(8), which goes on in the background. It is not asked for name servers.",
         ],
         Stage::StopKeeper => &["Nobody watches any more: who did was ended first of all."],
@@ -137,7 +137,7 @@ impl Script {
     }
 
     /// A command from its words, each quoted where it must be.
-    fn command<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
+    pub(super) fn command<'a>(&mut self, words: impl IntoIterator<Item = &'a str>) {
         let words: Vec<String> = words.into_iter().map(quoted).collect();
         self.line(&words.join(" "));
     }

@@ -5,17 +5,18 @@ use crate::model::{DhcpClient, IfName, Interface};
 
 pub(super) fn start(script: &mut Script, of: &DhcpClient) {
     let name = of.interface().name;
-    ask(script, Some(of.netns.name.as_str()), &name, Some(&of.leased.host_name.to_string()));
+    let sends = format!("host-name \"{}\"", of.leased.host_name);
+    ask(script, Some(of.netns.name.as_str()), &name, Some(&sends));
 }
 
 /// In a node's namespace or in the host's. It asks once and fails where nobody answers (`-1`); with a lease it goes on in the
-/// background.
-pub(super) fn ask(script: &mut Script, netns: Option<&str>, name: &IfName, host_name: Option<&str>) {
+/// background. `sends` is an option in the words of dhcp-options(5).
+pub(super) fn ask(script: &mut Script, netns: Option<&str>, name: &IfName, sends: Option<&str>) {
     let files = files(netns, name);
     script.line(&format!("cat > {files}.conf <<'END'"));
     script.line("option classless-routes code 121 = array of unsigned integer 8;");
-    if let Some(host_name) = host_name {
-        script.line(&format!("send host-name \"{host_name}\";"));
+    if let Some(sends) = sends {
+        script.line(&format!("send {sends};"));
     }
     script.line("request subnet-mask, broadcast-address, routers, classless-routes;");
     script.line("END");

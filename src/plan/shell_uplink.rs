@@ -69,8 +69,10 @@ pub(super) fn take_back(script: &mut Script, of: &Uplink) {
     }
 }
 
+/// By its MAC address, the bridge is the client that the NIC was, where that did not call itself otherwise.
 pub(super) fn take_lease(script: &mut Script, of: &Uplink) {
-    lease::ask(script, None, &of.onto, None);
+    let sends = of.client_id.as_ref().map(|id| format!("dhcp-client-identifier {id}"));
+    lease::ask(script, None, &of.onto, sends.as_deref());
 }
 
 /// The two processes of nslab's that watch over an uplink, at once: each would start the other one anew, and they would put

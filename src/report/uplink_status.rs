@@ -18,18 +18,31 @@ pub struct UplinkStatus {
     pub address: String,
     /// The machine's addresses there.
     pub addresses: Vec<String>,
+    /// Those of them that nobody prolongs.
+    pub running_out: Vec<UplinkEnd>,
     /// Whether the NIC has carrier; `None` where it is not there, or nobody watches.
     pub carrier: Option<bool>,
     /// The gateways that answered before, and whether they do.
     pub gateways: Vec<UplinkGateway>,
     /// The lease that is held.
     pub lease: Option<UplinkLease>,
+    /// That of DHCPv6.
+    pub lease_six: Option<UplinkLease>,
     /// How many seconds are left to confirm it; `None` where it need not be.
     pub confirm_left_s: Option<u64>,
     /// The process that watches over it.
     pub keeper: Option<u32>,
     /// What is not as it should be.
     pub trouble: Option<String>,
+}
+
+/// An address of a lease that nobody holds while the NIC is a port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UplinkEnd {
+    /// The address, with its prefix length.
+    pub address: String,
+    /// How many seconds it lasts.
+    pub ends_in_s: u32,
 }
 
 /// A gateway behind an uplink.
@@ -54,4 +67,10 @@ pub struct UplinkLease {
     pub renewals: u32,
     /// The name servers that it names.
     pub dns_servers: Vec<String>,
+    /// The domains that it has names without dots looked for in.
+    pub search_domains: Vec<String>,
+    /// The time servers that it names.
+    pub ntp_servers: Vec<String>,
+    /// The MTU that it names.
+    pub mtu_bytes: Option<u16>,
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// What a client left on the NIC that has a lease of this address, and then was no more.
-fn lease_by_hand(address: &str) {
+pub(crate) fn lease_by_hand(address: &str) {
     sh(&format!(
         "ip address add {address}/24 brd + dev eth0 valid_lft 100 preferred_lft 100
          ip route add default via {ROUTER} proto dhcp src {address} metric 50"
@@ -20,7 +20,12 @@ fn lease_by_hand(address: &str) {
 }
 
 /// dnsmasq with a lease of two minutes for the NIC, of this address, to be renewed every three seconds.
-fn dnsmasq(host: &ThrowAwayHost, street: &mut Street, address: &str, router: &str) {
+pub(crate) fn dnsmasq(host: &ThrowAwayHost, street: &mut Street, address: &str, router: &str) {
+    dnsmasq_with(host, street, address, router, &[]);
+}
+
+/// The same, with further options.
+pub(crate) fn dnsmasq_with(host: &ThrowAwayHost, street: &mut Street, address: &str, router: &str, further: &[&str]) {
     let directory = host.scratch().display();
     let network = address.rsplit_once('.').unwrap().0;
     let options = [
@@ -34,13 +39,13 @@ fn dnsmasq(host: &ThrowAwayHost, street: &mut Street, address: &str, router: &st
             "--dhcp-option=option:T1,3 --dhcp-option=option:router,{router} --dhcp-option=option:dns-server,{ROUTER}"
         ),
     ];
-    let options: Vec<&str> = options.iter().flat_map(|line| line.split(' ')).collect();
+    let options: Vec<&str> = options.iter().flat_map(|line| line.split(' ')).chain(further.iter().copied()).collect();
     street.serve("dnsmasq", &options, &host.scratch().join("dnsmasq.out"));
     wait_until("dnsmasq listens", PATIENCE, || street.sh("ss -Hlun 'sport = 67'").contains(":67"));
 }
 
 /// What dnsmasq has said.
-fn said(host: &ThrowAwayHost) -> String {
+pub(crate) fn said(host: &ThrowAwayHost) -> String {
     std::fs::read_to_string(host.scratch().join("dnsmasq.log")).unwrap()
 }
 
@@ -49,7 +54,7 @@ fn lease() -> Value {
 }
 
 /// A machine with a lease, as it is before anything is done.
-fn begin(host: &ThrowAwayHost, address: &str) -> (Street, String) {
+pub(crate) fn begin(host: &ThrowAwayHost, address: &str) -> (Street, String) {
     let street = Street::new();
     lease_by_hand(address);
     lab(host);
@@ -106,6 +111,66 @@ fn where_no_server_answers_all_is_undone() {
         let (_, valid) = lifetimes("eth0")["192.0.2.77"];
         assert!(valid < 90, "{valid} s are left of 100");
         println!("{:?}", conversation.end());
+        ok(&["down"]);
+    });
+}
+
+/// The bridge is on its link for as long as any port is: whether the cable is the same is asked when the NIC's is back.
+#[test]
+fn a_lease_is_asked_for_again_when_the_cable_is_back() {
+    ThrowAwayHost::run(|host| {
+        let (mut street, _) = begin(host, "192.0.2.77");
+        dnsmasq_with(host, &mut street, "192.0.2.77", ROUTER, &["--dhcp-option=option:T1,60"]);
+        ok(&["uplink", "attach", "eth0"]);
+        let acknowledged = || said(host).matches("DHCPACK").count();
+        assert!(said(host).contains("T1  1m"), "it is not about to renew the lease:\n{}", said(host));
+        let before = acknowledged();
+        street.sh("ip link set nic down; ip link set nic up");
+        wait_until("the server is asked", PATIENCE, || acknowledged() > before);
+        wait_until("it is held", PATIENCE, || lease()["state"] == "held");
+        assert_eq!(lease()["address"], "192.0.2.77/24");
+        assert_reaches(BEHIND, PATIENCE);
+        ok(&["uplink", "detach"]);
+        ok(&["down"]);
+    });
+}
+
+/// What a lease says besides the address is told, and changes nothing of the machine's but how large its packets are.
+#[test]
+fn what_a_lease_says_is_told() {
+    ThrowAwayHost::run(|host| {
+        let (mut street, before) = begin(host, "192.0.2.77");
+        let further = [
+            "--dhcp-option=option:ntp-server,192.0.2.123,192.0.2.124",
+            "--dhcp-option=option:domain-search,lab.example,example.org",
+            "--dhcp-option=option:mtu,1400",
+        ];
+        dnsmasq_with(host, &mut street, "192.0.2.77", ROUTER, &further);
+        let resolver = sh("cat /etc/resolv.conf");
+        ok(&["uplink", "attach", "eth0"]);
+        let told = lease();
+        assert_eq!(told["dns_servers"], serde_json::json!([ROUTER]));
+        assert_eq!(told["ntp_servers"], serde_json::json!(["192.0.2.123", "192.0.2.124"]));
+        assert_eq!(told["search_domains"], serde_json::json!(["lab.example", "example.org"]));
+        assert_eq!(told["mtu_bytes"], 1400);
+        let said = ok(&["uplink", "status"]);
+        let line = "name servers 192.0.2.1, names in lab.example, example.org, time servers 192.0.2.123, 192.0.2.124, MTU 1400";
+        assert!(said.contains(line), "{said}");
+        println!("{}", sh("ip route"));
+        // Packets of the machine's are no larger, wherever they go; the link is as it was, and what nodes send is their own.
+        for to in [BEHIND, ROUTER] {
+            wait_until("its routes are the lease's", PATIENCE, || {
+                sh(&format!("ip route get {to}")).contains("mtu 1400")
+            });
+        }
+        for link in ["eth0", "lab-uplink"] {
+            assert_eq!(sh(&format!("cat /sys/class/net/{link}/mtu")), "1500\n");
+        }
+        assert_eq!(sh("cat /etc/resolv.conf"), resolver);
+        assert_reaches(BEHIND, PATIENCE);
+        ok(&["uplink", "detach"]);
+        assert_same(&before, &machine(), "after detach");
+        assert!(!sh(&format!("ip route get {BEHIND}")).contains("mtu"));
         ok(&["down"]);
     });
 }

@@ -12,19 +12,26 @@ use crate::model::IfName;
 /// The carrier of an interface, watched.
 pub(super) struct Carrier {
     interface: IfName,
+    /// Whose link it is on besides. A bridge is on its own for as long as any port is.
+    port: Option<IfName>,
     listener: Listener,
-    is_on: bool,
+    on: Option<On>,
 }
+
+/// How often it changed for each interface whether it is on its link, where all are: a link may have been lost and be back
+/// before anybody looks.
+type On = Vec<u32>;
 
 impl Carrier {
     /// Begins to watch.
     ///
     /// # Errors
     /// What the kernel refuses.
-    pub(super) fn watch(interface: &IfName) -> Result<Self, DhcpError> {
+    pub(super) fn watch(interface: &IfName, port: Option<&IfName>) -> Result<Self, DhcpError> {
         let watch = || {
             let listener = netlink::listen(Hearing::Links).and_then(Listener::new)?;
-            Ok(Self { interface: interface.clone(), listener, is_on: is_on(interface)? })
+            let on = on(interface, port)?;
+            Ok(Self { interface: interface.clone(), port: port.cloned(), listener, on })
         };
         watch().map_err(failed("watch", interface))
     }
@@ -39,14 +46,18 @@ impl Carrier {
     pub(super) async fn returned(&mut self) -> Result<(), DhcpError> {
         loop {
             self.listener.heard().await.map_err(failed("watch", &self.interface))?;
-            let is_on = is_on(&self.interface).map_err(failed("watch", &self.interface))?;
-            if !std::mem::replace(&mut self.is_on, is_on) && is_on {
+            let on = on(&self.interface, self.port.as_ref()).map_err(failed("watch", &self.interface))?;
+            let was = std::mem::replace(&mut self.on, on);
+            if self.on.is_some() && self.on != was {
                 return Ok(());
             }
         }
     }
 }
 
-fn is_on(interface: &IfName) -> Result<bool, NetlinkError> {
-    netlink::has_carrier(&mut Connection::open()?, interface.as_str())
+/// An interface that is not there is not on its link.
+fn on(interface: &IfName, port: Option<&IfName>) -> Result<Option<On>, NetlinkError> {
+    let mut connection = Connection::open()?;
+    let all = std::iter::once(interface).chain(port);
+    all.map(|name| netlink::carrier_changes(&mut connection, name.as_str())).collect()
 }

@@ -4,6 +4,7 @@ use super::error::DhcpError;
 use super::kernel;
 use super::lease::Lease;
 use super::options::LeaseOptions;
+use crate::model::ClientId;
 use mozim::{DhcpV4Client, DhcpV4Config, DhcpV4Lease, DhcpV4State};
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -116,11 +117,11 @@ fn failed(options: &LeaseOptions) -> impl Fn(mozim::DhcpError) -> DhcpError {
 }
 
 async fn client(options: &LeaseOptions, known: Option<DhcpV4Lease>) -> Result<DhcpV4Client, DhcpError> {
-    let LeaseOptions { interface, mac, client_id, host_name, wanted: _, metric: _, deadline: _ } = options;
+    let LeaseOptions { interface, port: _, mac, client_id, host_name, wanted: _, metric: _, deadline: _ } = options;
     let mut config = DhcpV4Config::new(interface.as_str());
     config.set_iface_index(kernel::index_of(interface)?);
     config.set_iface_mac_raw(&mac.octets()).map_err(failed(options))?;
-    match client_id.as_deref() {
+    match client_id.as_ref().map(ClientId::as_bytes) {
         Some([kind, id @ ..]) => config.set_client_id(*kind, id),
         _ => config.set_client_id(ETHERNET, &mac.octets()),
     };

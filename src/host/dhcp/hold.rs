@@ -45,7 +45,7 @@ pub(crate) async fn hold(
     options: &LeaseOptions,
     on_event: impl FnMut(LeaseEvent) + Send,
 ) -> Result<Infallible, DhcpError> {
-    let mut carrier = Carrier::watch(&options.interface)?;
+    let mut carrier = Carrier::watch(&options.interface, options.port.as_ref())?;
     let mut told = Told { held: None, has_begun: false, on_event };
     loop {
         tokio::select! {

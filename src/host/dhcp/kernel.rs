@@ -2,12 +2,13 @@
 
 use super::error::DhcpError;
 use super::lease::Lease;
+use super::six::Lease6;
 use crate::host::NetlinkError;
 use crate::host::netlink::lease::{self, LeasedAddress, LeasedRoute};
 use crate::host::netlink::{self, Connection};
 use crate::model::IfName;
 use ipnetwork::Ipv4Network;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The addresses that leases gave an interface, and that it still has.
 ///
@@ -47,9 +48,38 @@ pub(super) fn apply(interface: &IfName, lease: &Lease, metric: u32) -> Result<()
         for route in routes.iter().filter(|route| !there.contains(route)) {
             lease::ensure_route(&mut connection, index, route)?;
         }
-        remove_all_but(&mut connection, index, Some(lease.address), &routes)
+        // An address that was moved here brought a route of the kernel's, which has neither the metric nor the MTU.
+        let is_own =
+            |route: &LeasedRoute| route.to.network() == address.network() && route.to.prefix() == address.prefix();
+        if routes.iter().any(is_own) {
+            lease::remove_kernels_route(&mut connection, index, address)?;
+        }
+        remove_all_but(&mut connection, index, Some(address), &routes)
     };
     apply().map_err(failed("give its lease to", interface))
+}
+
+/// Gives an interface the address of a lease of DHCPv6, or the one that it has another lifetime. One of a former lease stays
+/// until that ends.
+///
+/// # Errors
+/// [`DhcpError::NoInterface`]; what the kernel refuses.
+pub(super) fn apply_six(interface: &IfName, lease: &Lease6) -> Result<(), DhcpError> {
+    let index = index_of(interface)?;
+    let Lease6 { address, preferred_s, valid_s, .. } = *lease;
+    let apply = Connection::open()
+        .and_then(|mut connection| lease::ensure_address_six(&mut connection, index, address, preferred_s, valid_s));
+    apply.map_err(failed("give its lease to", interface))
+}
+
+/// The link-local address of an interface, once it is known to be nobody else's.
+///
+/// # Errors
+/// [`DhcpError::NoInterface`]; when the kernel does not answer.
+pub(super) fn link_local(interface: &IfName) -> Result<Option<Ipv6Addr>, DhcpError> {
+    let index = index_of(interface)?;
+    let found = Connection::open().and_then(|mut connection| lease::link_local(&mut connection, index));
+    found.map_err(failed("look at the addresses of", interface))
 }
 
 /// Takes from an interface what leases gave it. That there is no such interface is fine.

@@ -18,6 +18,7 @@ mod hold;
 mod kernel;
 mod lease;
 mod options;
+mod six;
 
 pub(super) use clock::now_ms;
 pub use error::DhcpError;
@@ -25,3 +26,4 @@ pub(crate) use hold::hold;
 pub(crate) use kernel::let_go;
 pub(crate) use lease::Lease;
 pub(crate) use options::{LeaseEvent, LeaseOptions};
+pub(crate) use six::{Lease6, Lease6Event, hold_six};

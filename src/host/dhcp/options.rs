@@ -1,7 +1,7 @@
 //! What is wanted of a lease's holder, and what it tells.
 
 use super::lease::Lease;
-use crate::model::{IfName, MacAddress};
+use crate::model::{ClientId, IfName, MacAddress};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -10,11 +10,13 @@ use std::time::Duration;
 pub(crate) struct LeaseOptions {
     /// The interface, which is up.
     pub(crate) interface: IfName,
+    /// The port by which it is on its link, where it is a bridge.
+    pub(crate) port: Option<IfName>,
     /// Its MAC address.
     pub(crate) mac: MacAddress,
-    /// By what the server knows the client (option 61: a type, and its bytes); the MAC address where none is given. A server
-    /// gives the same client the same address.
-    pub(crate) client_id: Option<Vec<u8>>,
+    /// By what the server knows the client; the MAC address where none is given. A server gives the same client the same
+    /// address.
+    pub(crate) client_id: Option<ClientId>,
     /// The host's name, which servers tell their name servers.
     pub(crate) host_name: Option<String>,
     /// The address that is asked for first. Without one, it is that of a former lease that the interface still has.
@@ -28,7 +30,7 @@ pub(crate) struct LeaseOptions {
 impl LeaseOptions {
     /// A lease for an interface, without any wishes and without a limit.
     pub(crate) fn new(interface: IfName, mac: MacAddress) -> Self {
-        Self { interface, mac, client_id: None, host_name: None, wanted: None, metric: 0, deadline: None }
+        Self { interface, port: None, mac, client_id: None, host_name: None, wanted: None, metric: 0, deadline: None }
     }
 }
 

@@ -4,6 +4,7 @@
 //! Nothing here sees to addresses: who takes a NIC looks at them before, and puts them back where a manager took them.
 
 mod bus;
+mod client_id;
 mod clients;
 mod command_line;
 mod error;

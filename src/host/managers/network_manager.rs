@@ -6,9 +6,10 @@
 
 use super::bus::{Bus, Object};
 use super::{ManagerError, wait_for};
-use crate::model::{Holder, IfName, Profile};
+use crate::model::{ClientId, Holder, IfName, Profile};
+use std::collections::HashMap;
 use std::time::Duration;
-use zbus::OwnedObjectPath;
+use zbus::{OwnedObjectPath, OwnedVariant};
 
 /// Its name on the bus.
 pub(super) const SERVICE: &str = "org.freedesktop.NetworkManager";
@@ -17,6 +18,7 @@ const PATH: &str = "/org/freedesktop/NetworkManager";
 const SETTINGS_PATH: &str = "/org/freedesktop/NetworkManager/Settings";
 const DEVICE: &str = "org.freedesktop.NetworkManager.Device";
 const ACTIVE: &str = "org.freedesktop.NetworkManager.Connection.Active";
+const LEASE: &str = "org.freedesktop.NetworkManager.DHCP4Config";
 const SETTINGS: &str = "org.freedesktop.NetworkManager.Settings";
 
 /// NM_DEVICE_STATE_UNMANAGED, NM_DEVICE_STATE_DISCONNECTED: from there on a device can be connected.
@@ -47,6 +49,22 @@ pub(super) async fn find(bus: &Bus, nic: &IfName) -> Result<Option<Holder>, Mana
     }
     let (profile, autoconnect) = (profile(bus, &device).await?, device.get("Autoconnect").await?);
     Ok(Some(Holder::NetworkManager { profile, autoconnect }))
+}
+
+/// By what a server knows NetworkManager as the client that has the NIC's lease; `None` where it has none.
+pub(super) async fn client_id(bus: &Bus, nic: &IfName) -> Result<Option<ClientId>, ManagerError> {
+    let Some(device) = device(bus, nic).await? else { return Ok(None) };
+    let read = async {
+        let path: OwnedObjectPath = device.get("Dhcp4Config").await?;
+        if path.as_str() == NOTHING {
+            return Ok(None);
+        }
+        let options: HashMap<String, OwnedVariant> = bus.object(SERVICE, &path, LEASE)?.get("Options").await?;
+        let told = options.get("dhcp_client_identifier").and_then(|value| <&str>::try_from(value).ok());
+        // What is not written as bytes is a text (nm-settings(5), ipv4.dhcp-client-id).
+        Ok(told.and_then(|told| told.parse().ok().or_else(|| ClientId::of_text(told))))
+    };
+    read.await.or_else(none_where_gone)
 }
 
 /// Has NetworkManager let go of the NIC. That it does not run, or does not know the NIC, is fine.

@@ -12,7 +12,7 @@ use crate::directory;
 use crate::host::HostError;
 use crate::host::error::FileContext;
 use crate::host::names::remove_directory_if_empty;
-use crate::model::{Holder, IfName};
+use crate::model::{ClientId, Holder, IfName};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -33,6 +33,9 @@ const SYSTEMD_PATH: &str = "/org/freedesktop/systemd1";
 const SYSTEMD_MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const UNIT: &str = "systemd-networkd.service";
 
+/// Where it writes down the leases that it has, each in a file called after the index of its link (sd-dhcp-lease.c).
+const LEASES: &str = "/run/systemd/netif/leases";
+
 /// Where files for systemd-networkd go that are gone after a reboot.
 const DIRECTORY: &str = "/run/systemd/network";
 
@@ -49,6 +52,26 @@ const RETURN: Duration = Duration::from_secs(30);
 pub(super) async fn find(bus: &Bus, nic: &IfName) -> Result<Option<Holder>, ManagerError> {
     let had_runtime_directory = Path::new(DIRECTORY).is_dir();
     Ok(manages(bus, nic).await?.then_some(Holder::Networkd { had_runtime_directory }))
+}
+
+/// By what a server knows it as the client that has a link's lease; `None` where it has none.
+///
+/// # Errors
+/// When what it has written down can't be read.
+pub(super) fn client_id(index: u32) -> Result<Option<ClientId>, HostError> {
+    let path = Path::new(LEASES).join(index.to_string());
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(client_id_in(&text)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).on_file("read", &path),
+    }
+}
+
+/// It is `CLIENTID=`, and hexadecimal digits.
+fn client_id_in(lease: &str) -> Option<ClientId> {
+    let digits = lease.lines().find_map(|line| line.strip_prefix("CLIENTID="))?.as_bytes();
+    let pairs: Vec<&str> = digits.chunks(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default()).collect();
+    pairs.join(":").parse().ok()
 }
 
 /// Has systemd-networkd let go of the NIC, and never take `ours`. That it does not run is fine.
@@ -203,5 +226,14 @@ mod tests {
         let text = text(&name("eth0"), &[name("lab-up")]);
         assert!(text.starts_with(MARK) && text.contains("\nName=eth0 lab-up\n"), "{text}");
         assert_eq!(path_of(&name("eth0")), Path::new("/run/systemd/network/00-nslab-eth0.network"));
+    }
+
+    #[test]
+    fn its_lease_says_who_it_is() {
+        let lease = "# This is private data. Do not parse.\nADDRESS=192.0.2.107\nCLIENTID=ff6deebfda00020000ab11\n";
+        assert_eq!(client_id_in(lease).unwrap().to_string(), "ff:6d:ee:bf:da:00:02:00:00:ab:11");
+        for none in ["", "ADDRESS=192.0.2.107\n", "CLIENTID=\n", "CLIENTID=xyz\n"] {
+            assert_eq!(client_id_in(none), None, "{none}");
+        }
     }
 }

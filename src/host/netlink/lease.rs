@@ -16,7 +16,7 @@ use netlink_packet_route::route::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// RTPROT_DHCP (linux/rtnetlink.h). An address's protocol has no number for it, and its numbers from 4 on are anybody's.
 const RTPROT_DHCP: u8 = 16;
@@ -72,6 +72,46 @@ pub(crate) fn ensure_address(
     connection.execute(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
 }
 
+/// Gives an interface an address of DHCPv6, or the one that it has other lifetimes, in seconds. What else is on the link is the
+/// routers' to say (RFC 8415 section 18.2.10.1): no route comes with it.
+pub(crate) fn ensure_address_six(
+    connection: &mut Connection,
+    index: u32,
+    address: Ipv6Addr,
+    preferred_s: u32,
+    valid_s: u32,
+) -> Result<(), NetlinkError> {
+    let mut message = AddressMessage::default();
+    message.header.index = index;
+    message.header.prefix_len = 128;
+    message.header.family = AddressFamily::Inet6;
+    let mut lifetime = CacheInfo::default();
+    (lifetime.ifa_preferred, lifetime.ifa_valid) = (preferred_s, valid_s);
+    message.attributes = vec![
+        AddressAttribute::Local(address.into()),
+        AddressAttribute::Address(address.into()),
+        AddressAttribute::Flags(AddressFlags::Noprefixroute),
+        AddressAttribute::CacheInfo(lifetime),
+    ];
+    connection.execute(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
+}
+
+/// The link-local address of an interface, where it is known to be nobody else's.
+pub(crate) fn link_local(connection: &mut Connection, index: u32) -> Result<Option<Ipv6Addr>, NetlinkError> {
+    let all = addresses::dump(connection)?;
+    let mut its = all.iter().filter(|message| message.header.index == index && !is_tentative(message));
+    Ok(its.find_map(|message| match addresses::address_in(message)? {
+        IpNetwork::V6(network) if network.ip().is_unicast_link_local() => Some(network.ip()),
+        _ => None,
+    }))
+}
+
+fn is_tentative(message: &AddressMessage) -> bool {
+    let tentative = AddressFlags::Tentative.union(AddressFlags::Dadfailed);
+    let is = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.intersects(tentative));
+    message.attributes.iter().any(is)
+}
+
 /// The addresses that an interface has by leases.
 pub(crate) fn addresses(connection: &mut Connection, index: u32) -> Result<Vec<Ipv4Network>, NetlinkError> {
     let all = addresses::dump(connection)?;
@@ -120,6 +160,26 @@ pub(crate) fn routes(connection: &mut Connection, index: u32) -> Result<Vec<Leas
 pub(crate) fn remove_route(connection: &mut Connection, index: u32, route: &LeasedRoute) -> Result<(), NetlinkError> {
     let message = RouteNetlinkMessage::DelRoute(route_message(index, route));
     connection.execute(message, 0).forgive(&[Errno::ESRCH, Errno::ENODEV])
+}
+
+/// Removes the route to its network that the kernel made for an address which was there before it was a lease's, whatever its
+/// metric.
+pub(crate) fn remove_kernels_route(
+    connection: &mut Connection,
+    index: u32,
+    address: Ipv4Network,
+) -> Result<(), NetlinkError> {
+    let mut message = RouteMessage::default();
+    message.header.address_family = AddressFamily::Inet;
+    message.header.table = RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Kernel;
+    message.header.kind = RouteType::Unicast;
+    message.header.scope = RouteScope::Link;
+    message.header.destination_prefix_length = address.prefix();
+    message.attributes.push(RouteAttribute::Destination(RouteAddress::Inet(address.network())));
+    message.attributes.push(RouteAttribute::Oif(index));
+    message.attributes.push(RouteAttribute::PrefSource(RouteAddress::Inet(address.ip())));
+    connection.execute(RouteNetlinkMessage::DelRoute(message), 0).forgive(&[Errno::ESRCH, Errno::ENODEV])
 }
 
 fn address_message(index: u32, address: Ipv4Network) -> AddressMessage {

@@ -40,6 +40,8 @@ pub(super) struct Link {
     pub(super) mtu_bytes: u32,
     pub(super) up: bool,
     pub(super) carrier: bool,
+    /// How often it was put on its link, or taken from it (IFLA_CARRIER_CHANGES).
+    pub(super) carrier_changes: u32,
     pub(super) master_index: Option<u32>,
     /// IFLA_LINK: of a veth, the other end's index.
     pub(super) peer_index: Option<u32>,
@@ -61,6 +63,7 @@ impl From<LinkMessage> for Link {
             match attribute {
                 LinkAttribute::Address(mac) => link.mac = mac,
                 LinkAttribute::Mtu(mtu) => link.mtu_bytes = mtu,
+                LinkAttribute::CarrierChanges(changes) => link.carrier_changes = changes,
                 LinkAttribute::Controller(index) => link.master_index = Some(index),
                 LinkAttribute::Link(index) => link.peer_index = Some(index),
                 LinkAttribute::LinkNetNsId(id) => link.peer_netns_id = Some(id),
@@ -125,9 +128,10 @@ pub(crate) fn mtu_bytes(connection: &mut Connection, name: &str) -> Result<u32, 
     Ok(link.mtu_bytes)
 }
 
-/// Whether the interface of this name is there, up, and on its link (IFF_LOWER_UP).
-pub(crate) fn has_carrier(connection: &mut Connection, name: &str) -> Result<bool, NetlinkError> {
-    Ok(find(connection, name)?.is_some_and(|link| link.up && link.carrier))
+/// Where the interface of this name is there, up, and on its link (IFF_LOWER_UP): how often that has changed.
+pub(crate) fn carrier_changes(connection: &mut Connection, name: &str) -> Result<Option<u32>, NetlinkError> {
+    let link = find(connection, name)?.filter(|link| link.up && link.carrier);
+    Ok(link.map(|link| link.carrier_changes))
 }
 
 /// Sets `lo` up and gives it an alias, both at once.

@@ -13,6 +13,8 @@ pub(crate) struct Sight {
     pub(crate) gateways: Vec<SeenGateway>,
     /// The lease that is held.
     pub(crate) lease: Option<SeenLease>,
+    /// That of DHCPv6.
+    pub(crate) lease_six: Option<SeenLease>,
     /// What is not as it should be, in words.
     pub(crate) trouble: Option<String>,
 }
@@ -35,6 +37,12 @@ pub(crate) struct SeenLease {
     pub(crate) routers: Vec<IpAddr>,
     /// The name servers.
     pub(crate) dns_servers: Vec<IpAddr>,
+    /// Where names without dots are looked for.
+    pub(crate) search_domains: Vec<String>,
+    /// The time servers.
+    pub(crate) ntp_servers: Vec<IpAddr>,
+    /// The link's MTU.
+    pub(crate) mtu_bytes: Option<u16>,
     /// When it ends, in milliseconds since the machine was started.
     pub(crate) ends_at_ms: u64,
     /// How often it was prolonged.

@@ -1,6 +1,6 @@
 //! The lease that a keeper holds.
 
-use super::Keeper;
+use super::{Keeper, lease_six};
 use crate::host::dhcp::{self, DhcpError, LeaseEvent, LeaseOptions};
 use crate::host::{LeaseState, SeenLease};
 use crate::model::{Uplink, UplinkAddress};
@@ -84,6 +84,8 @@ impl Lease {
             IpAddr::V4(ip) => Some(ip),
             IpAddr::V6(_) => None,
         });
+        options.port = Some(uplink.nic.name.clone());
+        options.client_id.clone_from(&uplink.client_id);
         options.metric = uplink.nic.default_metric();
         options.deadline = (!*self.is_settled.borrow()).then_some(PATIENCE);
         keeper.sight.lock().await.lease = Some(SeenLease {
@@ -91,6 +93,9 @@ impl Lease {
             address: None,
             routers: Vec::new(),
             dns_servers: Vec::new(),
+            search_domains: Vec::new(),
+            ntp_servers: Vec::new(),
+            mtu_bytes: None,
             ends_at_ms: 0,
             renewals: 0,
             state: LeaseState::Asked,
@@ -112,6 +117,7 @@ impl Lease {
                 Err(error) => error,
             },
             () = telling => unreachable!("it waits for ever"),
+            () = lease_six::hold(keeper, uplink) => unreachable!("so does this"),
         }
     }
 }
@@ -138,6 +144,9 @@ async fn told(keeper: &Keeper, event: &LeaseEvent) {
         seen.address = (state != LeaseState::Expired).then(|| lease.address.to_string());
         seen.routers = lease.routers.iter().map(|router| IpAddr::from(*router)).collect();
         seen.dns_servers = lease.dns_servers.iter().map(|server| IpAddr::from(*server)).collect();
+        seen.search_domains.clone_from(&lease.search_domains);
+        seen.ntp_servers = lease.ntp_servers.iter().map(|server| IpAddr::from(*server)).collect();
+        seen.mtu_bytes = lease.mtu_bytes;
         seen.ends_at_ms = lease.ends_at_ms();
         seen.renewals += u32::from(matches!(event, LeaseEvent::Renewed(_)));
         seen.state = state;

@@ -6,6 +6,7 @@
 //! SIGKILL, and the journal says which.
 
 mod lease;
+mod lease_six;
 mod socket;
 mod watching;
 

@@ -189,7 +189,7 @@ fn give_back(world: &World<'_>, going: &Uplink, steps: &mut Steps) {
 
 /// Whether two are the same uplink, whatever has become of the NIC's addresses since.
 fn is_same(made: &Uplink, desired: &Uplink) -> bool {
-    let Uplink { nic, address, onto, port, holders: _, confirm_s: _, lab: _, directory: _ } = desired;
+    let Uplink { nic, address, onto, port, holders: _, client_id: _, confirm_s: _, lab: _, directory: _ } = desired;
     made.nic.name == nic.name
         && made.address == *address
         && made.onto == *onto

@@ -68,6 +68,11 @@ pub(crate) struct Street {
 impl Street {
     /// Makes the street; its DHCP server has leases of two minutes renewed after three seconds.
     pub(crate) fn start(scratch: &Path) -> Self {
+        Self::start_with(scratch, "2001:db8::,ra-only,64")
+    }
+
+    /// With this for dnsmasq's range of IPv6.
+    pub(crate) fn start_with(scratch: &Path, range_six: &str) -> Self {
         let namespace = Daemon::start(scratch, "street", Command::new("unshare").args(["--net", "sleep", "infinity"]));
         let pid = namespace.pid();
         let netns = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/net")).unwrap();
@@ -92,7 +97,7 @@ impl Street {
             ])
             .args(["--interface=s0", "--bind-interfaces", "--user=root", "--pid-file=", "--log-facility=-"])
             .args(["--dhcp-range=192.0.2.100,192.0.2.110,2m", "--dhcp-option=option:T1,3", "--dhcp-authoritative"])
-            .args(["--enable-ra", "--dhcp-range=2001:db8::,ra-only,64", "--no-ping"])
+            .args(["--enable-ra", &format!("--dhcp-range={range_six}"), "--no-ping"])
             .arg(format!("--dhcp-leasefile={}", leases.display()));
         let server = Daemon::start(scratch, "dnsmasq", &mut dnsmasq);
         Self { server, namespace }
@@ -194,7 +199,8 @@ impl Drop for Apart {
     }
 }
 
-/// NetworkManager with a profile `street` for the host's NIC.
+/// NetworkManager with a profile `street` for the host's NIC. It leaves other veths alone, as udevd has it do on a machine
+/// (85-nm-unmanaged.rules).
 pub(crate) struct NetworkManager {
     daemon: Option<Daemon>,
     configuration: String,
@@ -203,16 +209,26 @@ pub(crate) struct NetworkManager {
 
 impl NetworkManager {
     pub(crate) fn start(scratch: &Path) -> Self {
+        Self::start_with(scratch, "")
+    }
+
+    /// With further lines of its profile's `[ipv4]`.
+    pub(crate) fn start_with(scratch: &Path, ipv4: &str) -> Self {
         let directory = scratch.join("nm");
         fs::create_dir_all(directory.join("profiles")).unwrap();
         let configuration = directory.display().to_string();
         fs::write(
             directory.join("NetworkManager.conf"),
-            format!("[main]\nplugins=keyfile\ndhcp=internal\ndns=none\n[keyfile]\npath={configuration}/profiles\n"),
+            format!(
+                "[main]\nplugins=keyfile\ndhcp=internal\ndns=none\n[keyfile]\npath={configuration}/profiles\n\
+                 unmanaged-devices=driver:veth,except:interface-name:eth*\n"
+            ),
         )
         .unwrap();
-        let profile = "[connection]\nid=street\nuuid=6f1c9a5e-0f0f-4c6a-9d6a-2b6f6c1d7a10\ntype=ethernet\n\
-                       interface-name=eth0\n[ipv4]\nmethod=auto\n[ipv6]\nmethod=auto\n";
+        let profile = format!(
+            "[connection]\nid=street\nuuid=6f1c9a5e-0f0f-4c6a-9d6a-2b6f6c1d7a10\ntype=ethernet\n\
+             interface-name=eth0\n[ipv4]\nmethod=auto\n{ipv4}[ipv6]\nmethod=auto\n"
+        );
         fs::write(directory.join("profiles/street.nmconnection"), profile).unwrap();
         must_succeed(&format!("chmod 600 {configuration}/profiles/*"));
         let state = Apart::make("/var/lib/NetworkManager");
@@ -264,10 +280,14 @@ pub(crate) struct Networkd {
 
 impl Networkd {
     pub(crate) fn start(scratch: &Path) -> Self {
-        must_succeed(
-            "mkdir -p /run/systemd/netif /etc/systemd/network; chown systemd-network /run/systemd/netif
-             printf '[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n' > /etc/systemd/network/50-eth0.network",
-        );
+        Self::start_with(scratch, "")
+    }
+
+    /// With further lines of its file for the NIC.
+    pub(crate) fn start_with(scratch: &Path, further: &str) -> Self {
+        must_succeed("mkdir -p /run/systemd/netif /etc/systemd/network; chown systemd-network /run/systemd/netif");
+        let file = format!("[Match]\nName=eth0\n[Network]\nDHCP=ipv4\n{further}");
+        fs::write("/etc/systemd/network/50-eth0.network", file).unwrap();
         let apart = Apart::make("/var/lib/systemd");
         let mut command = Command::new("/usr/lib/systemd/systemd-networkd");
         Self { _daemon: Daemon::start(scratch, "networkd", command.env("SYSTEMD_LOG_LEVEL", "info")), _apart: apart }
