@@ -1,8 +1,36 @@
 //! Interfaces that take their address from a DHCP server (RFC 2131).
 
-use super::{IfName, Interface, MacAddress, Netns, NodeName};
+use super::{IfName, Interface, MacAddress, Netns, NodeName, RawMessage};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// By what a DHCP server knows a client, in place of a MAC address (RFC 2132 section 9.14): a type, and its bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(RawMessage);
+
+/// Why bytes are no client's ID.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no client's ID: two bytes or more, as pairs of hexadecimal digits")]
+pub struct ClientIdError(String);
+
+impl ClientId {
+    /// The type and its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.0
+    }
+}
+
+impl TryFrom<&str> for ClientId {
+    type Error = ClientIdError;
+
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
+        // An option of DHCP has at most 255 bytes.
+        let bytes =
+            RawMessage::try_from(text.to_owned()).ok().filter(|RawMessage(bytes)| (2..=255).contains(&bytes.len()));
+        bytes.map(Self).ok_or_else(|| ClientIdError(text.to_owned()))
+    }
+}
 
 /// An interface that takes an address by DHCP, and how. As text it is `eth0=02:00:00:00:00:01,h1,20`, and `,/a/directory` where
 /// the node's name servers are to be the lease's: that stands on a command line.
@@ -71,6 +99,17 @@ impl DhcpClient {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clients_id_is_pairs_of_digits() {
+        let id = ClientId::try_from("ff5Aa0b1").unwrap();
+        assert_eq!(id.bytes(), [0xff, 0x5a, 0xa0, 0xb1]);
+        let text = serde_json::to_string(&id).unwrap();
+        assert_eq!((text.as_str(), serde_json::from_str(&text).unwrap()), ("\"ff5aa0b1\"", id));
+        for wrong in ["", "ff", "ff5", "ff:5a", &"00".repeat(256)] {
+            assert_eq!(ClientId::try_from(wrong), Err(ClientIdError(wrong.to_owned())));
+        }
+    }
 
     #[test]
     fn a_lease_can_be_written_and_read() {

@@ -2,7 +2,7 @@
 //!
 //! It goes into the journal before anything is changed, so each holds what giving the NIC back takes.
 
-use super::IfName;
+use super::{ClientId, IfName};
 use serde::{Deserialize, Serialize};
 
 /// A program that manages a NIC.
@@ -21,6 +21,8 @@ pub enum Holder {
     Networkd {
         /// Whether /run/systemd/network was there.
         had_runtime_directory: bool,
+        /// By what the DHCP server knows it, where it has a lease.
+        client_id: Option<ClientId>,
     },
     /// A DHCP client that is a process of its own.
     Client {
@@ -101,6 +103,14 @@ impl Holder {
         !matches!(self, Self::Client { reach: Reach::OtherNics, .. })
     }
 
+    /// By what a DHCP server knows it, where that is known.
+    pub fn client_id(&self) -> Option<&ClientId> {
+        match self {
+            Self::Networkd { client_id, .. } => client_id.as_ref(),
+            Self::NetworkManager { .. } | Self::Client { .. } => None,
+        }
+    }
+
     /// What a person can do to make it let go of a NIC.
     pub fn advice(&self, nic: &IfName) -> String {
         match self {
@@ -148,7 +158,7 @@ mod tests {
     fn they_are_called_as_people_call_them() {
         let manager = Holder::NetworkManager { profile: None, autoconnect: true };
         assert_eq!(manager.to_string(), "NetworkManager");
-        assert_eq!(Holder::Networkd { had_runtime_directory: true }.to_string(), "systemd-networkd");
+        assert_eq!(Holder::Networkd { had_runtime_directory: true, client_id: None }.to_string(), "systemd-networkd");
         assert_eq!(client(ClientKind::Dhclient, Reach::ThisNic).to_string(), "dhclient (process 123)");
     }
 
@@ -157,7 +167,7 @@ mod tests {
         let profile = Some(Profile { name: "home".into(), uuid: "6f1c9a5e-0f0f-4c6a-9d6a-2b6f6c1d7a10".into() });
         for holder in [
             Holder::NetworkManager { profile, autoconnect: true },
-            Holder::Networkd { had_runtime_directory: false },
+            Holder::Networkd { had_runtime_directory: false, client_id: ClientId::try_from("ff0102").ok() },
             client(ClientKind::Dhcpcd, Reach::OtherNics),
         ] {
             let text = serde_json::to_string(&holder).unwrap();

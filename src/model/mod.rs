@@ -27,7 +27,7 @@ mod uplink;
 mod vlan;
 
 pub use advertisement::{Advertised, Advertiser, Autoconfigured, ParseAdvertisedError, SLAAC_PREFIX_LENGTH, accept_ra};
-pub use dhcp::{DhcpClient, Leased, ParseLeasedError};
+pub use dhcp::{ClientId, ClientIdError, DhcpClient, Leased, ParseLeasedError};
 pub use holder::{ClientKind, ClientProcess, Holder, Profile, Reach};
 pub use instance::{Identity, Instance, instance_of_mark, lab_of_mark, mark};
 pub use link_local::{GroupFwdMask, LinkLocal};

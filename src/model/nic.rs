@@ -114,7 +114,7 @@ pub enum Answer {
     Neighbour,
 }
 
-/// A message of rtnetlink(7), without its netlink header.
+/// Bytes that are kept as they came: a message of rtnetlink(7), without its netlink header…
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct RawMessage(pub Vec<u8>);

@@ -169,7 +169,10 @@ fn networkd_lets_go_and_takes_back() {
         let connection = Connection::open(&street);
         let before = address_of_nic();
         let holder = find_one(host);
-        assert_eq!(holder, Holder::Networkd { had_runtime_directory: false });
+        let Holder::Networkd { had_runtime_directory: false, client_id: Some(id) } = &holder else {
+            panic!("{holder:?}")
+        };
+        assert_eq!(id.bytes()[0], 255, "it is of RFC 4361: {id:?}");
 
         for _ in 0..2 {
             release(host, &holder).unwrap();

@@ -95,7 +95,7 @@ impl Host {
                 let bus = self.bus_of(network_manager::SERVICE).await?.ok_or_else(ended)?;
                 Ok(network_manager::take_back(&bus, profile.as_ref(), *autoconnect, nic).await?)
             }
-            Holder::Networkd { had_runtime_directory } => {
+            Holder::Networkd { had_runtime_directory, client_id: _ } => {
                 // Even where the bus does not work: it is read whenever systemd-networkd starts.
                 let had_file = networkd::remove_file(nic, *had_runtime_directory)?;
                 let Some(bus) = self.bus_of(networkd::SERVICE).await? else { return Ok(()) };

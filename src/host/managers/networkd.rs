@@ -12,7 +12,7 @@ use crate::directory;
 use crate::host::HostError;
 use crate::host::error::FileContext;
 use crate::host::names::remove_directory_if_empty;
-use crate::model::{Holder, IfName};
+use crate::model::{ClientId, Holder, IfName};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -36,6 +36,9 @@ const UNIT: &str = "systemd-networkd.service";
 /// Where files for systemd-networkd go that are gone after a reboot.
 const DIRECTORY: &str = "/run/systemd/network";
 
+/// Where it writes down its leases, each in a file by its link's index.
+const LEASES: &str = "/run/systemd/netif/leases";
+
 /// The first line of nslab's files there, by which they are known.
 const MARK: &str = "# Made by nslab, which has this NIC for a lab; `nslab uplink detach` removes it.\n";
 
@@ -48,7 +51,18 @@ const RETURN: Duration = Duration::from_secs(30);
 /// Whether systemd-networkd manages the NIC.
 pub(super) async fn find(bus: &Bus, nic: &IfName) -> Result<Option<Holder>, ManagerError> {
     let had_runtime_directory = Path::new(DIRECTORY).is_dir();
-    Ok(manages(bus, nic).await?.then_some(Holder::Networkd { had_runtime_directory }))
+    Ok(manages(bus, nic).await?.then(|| Holder::Networkd { had_runtime_directory, client_id: client_id(nic) }))
+}
+
+/// By what servers know it: not by the MAC address, unless its files say so (`ClientIdentifier=`, systemd.network(5)). Nothing
+/// where it has no lease, or does not write it down: what it says of leases over the bus differs from version to version.
+fn client_id(nic: &IfName) -> Option<ClientId> {
+    let index = nix::net::if_::if_nametoindex(nic.as_str()).ok()?;
+    client_id_in(&fs::read_to_string(Path::new(LEASES).join(index.to_string())).ok()?)
+}
+
+fn client_id_in(lease: &str) -> Option<ClientId> {
+    lease.lines().find_map(|line| line.strip_prefix("CLIENTID=")).and_then(|id| ClientId::try_from(id).ok())
 }
 
 /// Has systemd-networkd let go of the NIC, and never take `ours`. That it does not run is fine.
@@ -196,6 +210,14 @@ pub(super) fn remove_file(nic: &IfName, had_runtime_directory: bool) -> Result<b
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lease_says_by_what_servers_know_the_client() {
+        let lease = "# This is private data. Do not parse.\nADDRESS=192.0.2.106\nLIFETIME=120\nCLIENTID=ff12345678ab\n";
+        assert_eq!(client_id_in(lease), ClientId::try_from("ff12345678ab").ok());
+        assert_eq!(client_id_in("ADDRESS=192.0.2.106\nCLIENTID=?\n"), None);
+        assert_eq!(client_id_in(""), None);
+    }
 
     #[test]
     fn the_file_names_the_nic_and_what_nslab_made() {

@@ -3,7 +3,7 @@
 use super::Keeper;
 use crate::host::dhcp::{self, DhcpError, LeaseEvent, LeaseOptions};
 use crate::host::{LeaseState, SeenLease};
-use crate::model::{Uplink, UplinkAddress};
+use crate::model::{Holder, Uplink, UplinkAddress};
 use crate::state::LabState;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -84,6 +84,8 @@ impl Lease {
             IpAddr::V4(ip) => Some(ip),
             IpAddr::V6(_) => None,
         });
+        // To another client, a server gives another address.
+        options.client_id = uplink.holders.iter().find_map(Holder::client_id).map(|id| id.bytes().to_vec());
         options.metric = uplink.nic.default_metric();
         options.deadline = (!*self.is_settled.borrow()).then_some(PATIENCE);
         keeper.sight.lock().await.lease = Some(SeenLease {
