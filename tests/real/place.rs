@@ -117,3 +117,16 @@ fn what_the_machine_lacks_is_exit_code_3() {
         sh("umount /proc/sys/net/ipv6");
     });
 }
+
+/// A mount on /run/netns that another one on /run covers: what a container's /run was before it got its own.
+#[test]
+fn what_is_mounted_under_run_is_not_taken_for_its_own() {
+    ThrowAwayHost::run(|host| {
+        sh("mkdir /run/netns; mount --bind /run/netns /run/netns; mount -t tmpfs tmpfs /run");
+        let covered = host.as_it_is_now();
+        ok(&["up", "two-node"]);
+        ok(&["down"]);
+        covered.assert_as_it_was("after down");
+        sh("umount /run; umount /run/netns; rmdir /run/netns");
+    });
+}

@@ -11,6 +11,7 @@ mod machine;
 mod networkd;
 mod pinged;
 mod topologies;
+mod uplink;
 mod vlans;
 mod walks;
 

@@ -6,8 +6,10 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use serde::{Deserialize, Serialize};
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// What there is, or was made, of the directory that namespaces are pinned in.
@@ -22,13 +24,24 @@ pub struct PinDirectory {
 /// What there is of /run/netns. Who is going to remove what nslab makes of it has to ask before.
 ///
 /// # Errors
-/// When /proc/self/mountinfo can't be read.
+/// When /proc/self/fdinfo can't be read.
 pub fn observe_pin_directory() -> Result<PinDirectory, HostError> {
-    let path = Path::new("/proc/self/mountinfo");
-    let mounts = std::fs::read_to_string(path).on_file("read", path)?;
-    // The fifth column is the mount point (proc_pid_mountinfo(5)).
-    let mount = mounts.lines().any(|line| line.split(' ').nth(4) == Some(PIN_DIRECTORY));
-    Ok(PinDirectory { directory: Path::new(PIN_DIRECTORY).is_dir(), mount })
+    let path = Path::new(PIN_DIRECTORY);
+    let mount = mount_id(path)?;
+    let above = path.parent().map(mount_id).transpose()?.flatten();
+    Ok(PinDirectory { directory: path.is_dir(), mount: mount.is_some() && mount != above })
+}
+
+/// The number of the mount that a directory is on, where it is there. By its path alone it can't be told in
+/// /proc/self/mountinfo: one that another mount covers is told there, too (in a container's /run, what the machine's was).
+fn mount_id(directory: &Path) -> Result<Option<String>, HostError> {
+    let opened = match OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.on_file("open", directory)?,
+    };
+    let path = format!("/proc/self/fdinfo/{}", opened.as_raw_fd());
+    let told = std::fs::read_to_string(&path).on_file("read", Path::new(&path))?;
+    Ok(told.lines().find_map(|line| line.strip_prefix("mnt_id:")).map(|id| id.trim().to_owned()))
 }
 
 /// Sees to it that what is pinned here is seen by who comes next. In a mount namespace that only receives mounts, such
@@ -42,20 +55,18 @@ pub fn require_pins_seen_outside() -> Result<(), HostError> {
     // A container's own first process is at home there, and so are its pins.
     let namespace = |pid: &str| std::fs::metadata(format!("/proc/{pid}/ns/mnt")).map(|metadata| metadata.ino());
     let is_at_home = matches!((namespace("1"), namespace("self")), (Ok(first), Ok(own)) if first == own);
-    if is_at_home || !only_receives(&mounts) { Ok(()) } else { Err(HostError::MountsStayInside) }
+    let mut places = Path::new(PIN_DIRECTORY).ancestors();
+    let mount = places.find_map(|place| mount_id(place).transpose()).transpose()?;
+    let only_receives = mount.is_some_and(|mount| only_receives(&mounts, &mount));
+    if is_at_home || !only_receives { Ok(()) } else { Err(HostError::MountsStayInside) }
 }
 
-/// Whether the mount that /run/netns is on gets what is mounted elsewhere and does not give (proc_pid_mountinfo(5)).
-fn only_receives(mounts: &str) -> bool {
-    let of_line = |line: &str| {
-        let mut columns = line.split(' ');
-        let point = columns.nth(4)?.to_owned();
-        let fields: Vec<&str> = columns.skip(1).take_while(|field| *field != "-").collect();
-        let receives = fields.iter().any(|field| field.starts_with("master:"));
-        Path::new(PIN_DIRECTORY).starts_with(&point).then_some((point.len(), receives))
-    };
-    // The last of the longest is on top.
-    mounts.lines().filter_map(of_line).max_by_key(|(length, _)| *length).is_some_and(|(_, receives)| receives)
+/// Whether a mount gets what is mounted elsewhere and does not give: what is after the sixth column and before the dash
+/// (proc_pid_mountinfo(5)).
+fn only_receives(mounts: &str, id: &str) -> bool {
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(id));
+    let mut fields = line.into_iter().flat_map(|line| line.split(' ').skip(6).take_while(|field| *field != "-"));
+    fields.any(|field| field.starts_with("master:"))
 }
 
 /// Makes /run/netns a shared mount point, as ip-netns(8) does it: a namespace pinned in one mount namespace is then
@@ -119,8 +130,9 @@ mod tests {
         let slave = "22 1 0:20 / / rw master:1 - ext4 /dev/sda rw\n";
         let run = "30 22 0:25 / /run rw,nosuid shared:5 - tmpfs tmpfs rw\n";
         let slave_netns = "41 30 0:25 /netns /run/netns rw shared:9 master:5 - tmpfs tmpfs rw\n";
-        assert!(!only_receives(root) && only_receives(slave));
-        assert!(!only_receives(&format!("{slave}{run}")));
-        assert!(only_receives(&format!("{root}{run}{slave_netns}")));
+        assert!(!only_receives(root, "22") && only_receives(slave, "22"));
+        assert!(!only_receives(&format!("{slave}{run}"), "30"));
+        let all = format!("{root}{run}{slave_netns}");
+        assert!(only_receives(&all, "41") && !only_receives(&all, "30") && !only_receives(&all, "4"));
     }
 }

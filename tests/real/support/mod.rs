@@ -88,6 +88,8 @@ impl ThrowAwayHost {
             let result = mount(Some(kind), on, Some(kind), MsFlags::empty(), options);
             result.unwrap_or_else(|e| panic!("can't mount {kind} on {on} in the throw-away host: {e}"));
         };
+        // Pins of a lab that the machine has at the moment would be under the next mount, and vanish when that lab goes.
+        must_succeed("while umount --recursive /run/netns 2> /dev/null; do :; done");
         // The overlay's upper directory is on a tmpfs that the next one hides.
         plain("tmpfs", "/run", Some("mode=0755"));
         for directory in ["/run/upper", "/run/work"] {
