@@ -26,8 +26,8 @@ pub(super) fn rows(
     let marks = Marks { lab: &spec.name, identity };
     for switch in &spec.switches {
         if let Some(SwitchBackend::Ovs(datapath)) = backends.of.get(&switch.name) {
-            let derived = || MacAddress::derived_from(&format!("{}/{}", spec.name, switch.name));
-            let mac = uplink.filter(|(at, _)| **at == switch.name).map_or_else(derived, |(_, mac)| mac);
+            let at_uplink = uplink.filter(|(at, _)| **at == switch.name);
+            let mac = at_uplink.map_or_else(|| own_mac(spec, &switch.name), |(_, mac)| mac);
             bridge(&marks, switch, *datapath, mac, &mut rows);
             ovs_settings::rows(&marks, switch, ports, &mut rows);
         }
@@ -39,6 +39,11 @@ pub(super) fn rows(
         return None;
     }
     Some(OvsRows { server: backends.server.clone(), lab: spec.name.clone(), rows })
+}
+
+/// The MAC address of a switch that no NIC of the machine's is a port of.
+pub(super) fn own_mac(spec: &Spec, switch: &SwitchName) -> MacAddress {
+    MacAddress::derived_from(&format!("{}/{switch}", spec.name))
 }
 
 /// The rows that make a NIC of the machine's a port of a switch. Open vSwitch is to leave its queueing alone.

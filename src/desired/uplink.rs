@@ -54,7 +54,8 @@ pub(super) fn parts(
     if !backends.is_linux(&switch.name) {
         let onto = ports::host_name(&spec.name, &IfName::from(&switch.name));
         let rows = ovs::uplink_rows(spec, identity, backends, &switch.name, &nic.name);
-        let port = UplinkPort::OpenVswitch(OvsUplink { rows, copies: backends.is_netdev(&switch.name) });
+        let (own_mac, copies) = (ovs::own_mac(spec, &switch.name), backends.is_netdev(&switch.name));
+        let port = UplinkPort::OpenVswitch(OvsUplink { rows, own_mac, copies });
         return Parts { uplink: Some(of(onto, port)), ..Parts::default() };
     }
     // They stay when the NIC is to be at another switch, so that their marks say nothing of that.

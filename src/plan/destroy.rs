@@ -1,10 +1,10 @@
 //! Taking a lab down: only what exists, is in the journal and carries the lab's mark. There is no undo.
 
-use super::diff::{has_rows, is_given_back, is_host_bridge, nat, ours, put_host_sysctls_back, unplugging};
+use super::diff::{has_rows, is_given_back, is_host_bridge, nat, ours, own_mac, put_host_sysctls_back, unplugging};
 use super::steps::Steps;
-use super::types::{Made, Op, Plan, Reason, Stage};
+use super::types::{LinkChange, Made, Op, Plan, Reason, Stage};
 use crate::model::ovs::{OvsChange, OvsGone, OvsTable, OvsThen};
-use crate::model::{Advertiser, DhcpClient, IfName, Interface, NetnsName, PinName, VethEnd};
+use crate::model::{Advertiser, DhcpClient, IfName, Interface, NetnsName, OvsUplink, PinName, Uplink, VethEnd};
 use crate::observed::{NameEntry, Observed, ObservedLinkKind, OvsView, Pin};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -111,9 +111,8 @@ fn give_back(made: &Made, observed: &Observed, steps: &mut Steps) {
         if !is_given_back(uplink, there) {
             steps.push(Stage::DetachUplink, Reason::Gone, Op::DetachUplink(of()), Vec::new());
         }
-        if let Some(ovs) = uplink.ovs().filter(|ovs| has_rows(ovs, observed)) {
-            let unplug = Op::ChangeOvs(unplugging(ovs));
-            steps.push(Stage::UnplugSwitches, Reason::Gone, unplug, Vec::new());
+        if let Some(ovs) = uplink.ovs() {
+            leave_switch(made, uplink, ovs, observed, steps);
         }
         if there.is_released {
             steps.push(Stage::TakeBackNic, Reason::Gone, Op::TakeBackNic(of()), Vec::new());
@@ -124,6 +123,24 @@ fn give_back(made: &Made, observed: &Observed, steps: &mut Steps) {
     }
     if let Some(bridge) = made.resources.host_bridge.as_ref().filter(|bridge| is_host_bridge(bridge, observed)) {
         steps.push(Stage::RemoveHostBridge, Reason::Gone, Op::RemoveHostBridge(bridge.clone()), Vec::new());
+    }
+}
+
+/// Takes a NIC from its switch of Open vSwitch. A switch that stays is what it was before it had the NIC.
+fn leave_switch(made: &Made, uplink: &Uplink, ovs: &OvsUplink, observed: &Observed, steps: &mut Steps) {
+    let stays = made.resources.ovs.is_none();
+    let nothing = || OvsChange { then: OvsThen::LetSettle, ..OvsChange::of(&ovs.rows) };
+    let mut change = if has_rows(ovs, observed) { unplugging(ovs) } else { nothing() };
+    change.set.extend(own_mac(uplink, ovs, observed).filter(|_| stays));
+    if !change.delete.is_empty() || !change.set.is_empty() {
+        steps.push(Stage::UnplugSwitches, Reason::Gone, Op::ChangeOvs(change), Vec::new());
+    }
+    // Whatever the database is like: while it is up, the kernel takes for the machine what comes in there.
+    let Some(Pin::Namespace(host)) = observed.namespaces.get(&NetnsName::Host) else { return };
+    if stays && host.links.get(uplink.onto.as_str()).is_some_and(|link| link.up) {
+        let port = Interface { netns: NetnsName::Host, name: uplink.onto.clone() };
+        let lower = LinkChange { up: Some(false), ..LinkChange::of(port) };
+        steps.push(Stage::RemoveHostBridge, Reason::Gone, Op::SetLink(lower), Vec::new());
     }
 }
 

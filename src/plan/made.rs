@@ -2,8 +2,8 @@
 
 use super::Made;
 use crate::desired::Resources;
-use crate::model::ovs::{OvsRow, OvsRows};
-use crate::model::{DhcpClient, NetnsName, Sysctl, Veth};
+use crate::model::ovs::{OvsRow, OvsRows, OvsSet, OvsTable};
+use crate::model::{DhcpClient, NetnsName, Sysctl, Uplink, Veth};
 
 impl Made {
     /// All that is in `self` or in `later`. Where both have the same thing with other attributes, `later` says which;
@@ -41,6 +41,9 @@ impl Made {
         resources.sysctls.retain(|sysctl| {
             sysctl.netns != NetnsName::Host || sysctl.key.interface().is_none_or(|interface| !ends.contains(&interface))
         });
+        if let Some(uplink) = &of_uplink.uplink {
+            resources.ovs = resources.ovs.map(|rows| without_nics_mac(rows, uplink));
+        }
         let parts = Made { resources: of_uplink, ..Made::default() };
         (parts, Made { resources, previous_sysctls, executed })
     }
@@ -101,6 +104,16 @@ impl Resources {
             forward_passes: merge(self.forward_passes, forward_passes, Clone::clone),
         }
     }
+}
+
+/// A lab's rows when its switch has its own MAC address again.
+fn without_nics_mac(mut rows: OvsRows, uplink: &Uplink) -> OvsRows {
+    let Some(ovs) = uplink.ovs() else { return rows };
+    let bridges = rows.rows.iter_mut().filter(|row| row.id.table == OvsTable::Bridge);
+    for bridge in bridges.filter(|row| row.name() == Some(uplink.onto.as_str())) {
+        bridge.columns.insert("other_config:hwaddr".into(), OvsSet::from([ovs.own_mac.to_string().into()]));
+    }
+    rows
 }
 
 fn union_of_rows(earlier: Option<OvsRows>, later: Option<OvsRows>) -> Option<OvsRows> {

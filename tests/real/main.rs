@@ -32,6 +32,7 @@ mod support;
 mod throw_away_host;
 mod uplink;
 mod uplink_crash;
+mod uplink_crash_ovs;
 mod uplink_dhcp;
 mod uplink_keeper;
 mod uplink_lockout;

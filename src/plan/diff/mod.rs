@@ -30,7 +30,7 @@ mod world;
 use super::error::PlanError;
 pub(super) use ovs::ours;
 pub(crate) use uplink::is_attached;
-pub(super) use uplink::{has_rows, is_given_back, is_host_bridge, unplugging};
+pub(super) use uplink::{has_rows, is_given_back, is_host_bridge, own_mac, unplugging};
 
 use super::steps::Steps;
 use super::types::{Made, Plan, Reason};

@@ -2,7 +2,9 @@
 
 use super::missing;
 use super::world::World;
-use crate::model::ovs::{MARK_INSTANCE, OvsChange, OvsGone, OvsRow, OvsTable, OvsThen, mark_of};
+use crate::model::ovs::{
+    MARK_INSTANCE, OvsChange, OvsColumns, OvsGone, OvsRow, OvsSet, OvsSetting, OvsTable, OvsThen, mark_of, text_of,
+};
 use crate::model::{Holder, HostBridge, Interface, NetnsName, NicAddress, OvsUplink, Uplink, UplinkAddress};
 use crate::observed::{Observed, ObservedUplink, OvsView};
 use crate::plan::error::{NotOurs, PlanError};
@@ -99,6 +101,20 @@ pub(in crate::plan) fn unplugging(ovs: &OvsUplink) -> OvsChange {
     // An interface goes with its port.
     let named = ovs.rows.rows.iter().filter(|row| row.id.table != OvsTable::Interface);
     OvsChange { delete: named.map(gone).collect(), then: OvsThen::LetSettle, ..OvsChange::of(&ovs.rows) }
+}
+
+/// What gives a switch that stays its own MAC address back, where it has the NIC's: two interfaces of one network that have the
+/// same would both be heard.
+pub(in crate::plan) fn own_mac(of: &Uplink, ovs: &OvsUplink, observed: &Observed) -> Option<OvsSetting> {
+    const MAC: &str = "other_config:hwaddr";
+    let OvsView::Seen(seen) = &observed.ovs else { return None };
+    let port = ovs.rows.rows.iter().find(|row| row.id.table == OvsTable::Port)?;
+    let id = port.parent.row.clone()?;
+    let there = &seen.rows.get(&id)?.columns;
+    let is_ours = mark_of(there, MARK_INSTANCE) == mark_of(&port.columns, MARK_INSTANCE);
+    let has_nics = text_of(there, MAC) == Some(of.nic.mac.to_string().as_str());
+    let columns = OvsColumns::from([(MAC.into(), OvsSet::from([ovs.own_mac.to_string().into()]))]);
+    (is_ours && has_nics).then(|| OvsSetting { id, name: Some(of.onto.to_string()), columns })
 }
 
 /// Whether all that makes a NIC a port of its switch is in the database.
