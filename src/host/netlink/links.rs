@@ -40,6 +40,8 @@ pub(super) struct Link {
     pub(super) mtu_bytes: u32,
     pub(super) up: bool,
     pub(super) carrier: bool,
+    /// Whether somebody has set it to take in what is for others (IFF_PROMISC); what the kernel does by itself is not told.
+    pub(super) promiscuous: bool,
     pub(super) master_index: Option<u32>,
     /// IFLA_LINK: of a veth, the other end's index.
     pub(super) peer_index: Option<u32>,
@@ -55,6 +57,7 @@ impl From<LinkMessage> for Link {
             index: message.header.index,
             up: message.header.flags.contains(LinkFlags::Up),
             carrier: message.header.flags.contains(LinkFlags::LowerUp),
+            promiscuous: message.header.flags.contains(LinkFlags::Promisc),
             ..Self::default()
         };
         for attribute in message.attributes {
@@ -151,6 +154,12 @@ pub(crate) fn loopback(connection: &mut Connection) -> Result<(Option<String>, b
 /// Gives an interface an alias (IFLA_IFALIAS).
 pub(crate) fn set_alias(connection: &mut Connection, name: &IfName, alias: &str) -> Result<(), NetlinkError> {
     set(connection, name, LinkSettings { alias: Some(alias), ..LinkSettings::default() })
+}
+
+/// Has an interface take in what is for others, or not any more.
+pub(crate) fn set_promiscuous(connection: &mut Connection, name: &IfName, is: bool) -> Result<(), NetlinkError> {
+    let message = LinkUnspec::new_with_name(name.as_str()).promiscuous(is).build();
+    connection.execute(RouteNetlinkMessage::SetLink(message), 0)
 }
 
 /// Changes attributes of an interface of the calling thread's namespace, in one message.
