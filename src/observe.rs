@@ -84,11 +84,8 @@ impl Scope {
                 }
             }
             scope.host_links.extend(resources.host_bridge.iter().map(|bridge| bridge.name.clone()));
-            if let Some(uplink) = &resources.uplink
-                && let Some(ovs) = uplink.ovs()
-            {
+            if let Some(ovs) = resources.uplink.as_ref().and_then(Uplink::ovs) {
                 scope.ovs = Some((ovs.rows.server.clone(), ovs.rows.lab.clone()));
-                scope.host_links.insert(uplink.onto.clone());
             }
             // That of the journal comes last: it is the one that is there.
             scope.uplink = resources.uplink.clone().or(scope.uplink);

@@ -42,7 +42,7 @@ impl Made {
             sysctl.netns != NetnsName::Host || sysctl.key.interface().is_none_or(|interface| !ends.contains(&interface))
         });
         if let Some(uplink) = &of_uplink.uplink {
-            resources.ovs = resources.ovs.map(|rows| without_nics_mac(rows, uplink));
+            resources.ovs = resources.ovs.map(|rows| without_nics(rows, uplink));
         }
         let parts = Made { resources: of_uplink, ..Made::default() };
         (parts, Made { resources, previous_sysctls, executed })
@@ -106,12 +106,16 @@ impl Resources {
     }
 }
 
-/// A lab's rows when its switch has its own MAC address again.
-fn without_nics_mac(mut rows: OvsRows, uplink: &Uplink) -> OvsRows {
+/// A lab's rows when its switch's internal port has its own MAC address and MTU again.
+fn without_nics(mut rows: OvsRows, uplink: &Uplink) -> OvsRows {
     let Some(ovs) = uplink.ovs() else { return rows };
-    let bridges = rows.rows.iter_mut().filter(|row| row.id.table == OvsTable::Bridge);
-    for bridge in bridges.filter(|row| row.name() == Some(uplink.onto.as_str())) {
-        bridge.columns.insert("other_config:hwaddr".into(), OvsSet::from([ovs.own_mac.to_string().into()]));
+    for row in rows.rows.iter_mut().filter(|row| row.name() == Some(uplink.onto.as_str())) {
+        let (column, own) = match row.id.table {
+            OvsTable::Bridge => ("other_config:hwaddr", ovs.own_mac.to_string().into()),
+            OvsTable::Interface => ("mtu_request", i64::from(ovs.own_mtu.bytes()).into()),
+            _ => continue,
+        };
+        row.columns.insert(column.into(), OvsSet::from([own]));
     }
     rows
 }

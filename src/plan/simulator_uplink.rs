@@ -22,7 +22,7 @@ pub(super) fn apply(there: Option<&mut ObservedUplink>, op: &Op) -> Result<(), S
 }
 
 fn bridge(bridge: &HostBridge) -> ObservedPlace {
-    ObservedPlace { alias: Some(bridge.mark.clone()), mac: Some(bridge.mac), ..ObservedPlace::default() }
+    ObservedPlace { up: true, alias: Some(bridge.mark.clone()), mac: Some(bridge.mac), ..ObservedPlace::default() }
 }
 
 fn attach(there: &mut ObservedUplink, of: &Uplink) -> Result<(), String> {
