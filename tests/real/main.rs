@@ -37,5 +37,7 @@ mod uplink_dhcp;
 mod uplink_keeper;
 mod uplink_lockout;
 mod uplink_ovs;
+mod uplink_ovs_address;
+mod uplink_ovs_daemons;
 mod uplink_ra;
 mod watch;

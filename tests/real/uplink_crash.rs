@@ -52,7 +52,7 @@ walks!(
 );
 
 /// How soon the machine is to reach its gateway again.
-const SOON: Duration = Duration::from_secs(15);
+pub(crate) const SOON: Duration = Duration::from_secs(15);
 
 /// Who is left when the command has been killed.
 #[derive(Clone, Copy, PartialEq)]

@@ -15,19 +15,19 @@ switches: {br0: {backend: ovs}}
 links: [[n1, br0]]
 ";
 
-/// A lab on Open vSwitch, and a street whose router puts its checksums in itself, as a real one does: ovs-vswitchd takes
-/// frames as they are.
+/// A lab on Open vSwitch, and a machine with addresses of both families.
 pub(crate) fn begin(host: &ThrowAwayHost) -> Machine {
     begin_with(host, &[STATIC_V4, STATIC_V6])
 }
 
 /// The same of a machine that has these addresses.
-fn begin_with(host: &ThrowAwayHost, addresses: &[&str]) -> Machine {
+pub(crate) fn begin_with(host: &ThrowAwayHost, addresses: &[&str]) -> Machine {
     let ovs = OpenVswitch::start(host);
     let street = Street::new();
-    street.sh("ethtool -K nic tx off > /dev/null");
-    sh("ethtool -K eth0 tx off > /dev/null");
-    addresses.iter().for_each(|addresses| drop(sh(addresses)));
+    street.without_offloads();
+    for script in addresses {
+        sh(script);
+    }
     ok(&["up", &write(host, "lab.yaml", LAB)]);
     // A device that was never up has no queueing discipline, and never loses the one that it gets then.
     sh("ip link set lab-br0 up; ip link set lab-br0 down");
