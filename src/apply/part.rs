@@ -35,6 +35,9 @@ pub async fn part(context: &Context, lab: &LockedLab) -> Result<Outcome, ApplyEr
     let unseen = unseen(&parts, &observed);
     if unseen.is_some() {
         begin(lab, &state, &plan)?;
+    }
+    // One that began meanwhile waits for the lab's lock, and ends by itself where there is no uplink then.
+    if unseen.is_some() || plan.steps.iter().all(|step| step.stage != Stage::StopKeeper) {
         left = without_stopping(left);
     }
     if !left.steps.is_empty() || unseen.is_some() {
