@@ -62,6 +62,8 @@ pub struct ObservedUplink {
 /// An interface of the host's, as far as it matters to an uplink.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObservedPlace {
+    /// Whether it is up.
+    pub up: bool,
     /// What it is a port of.
     pub master: Option<String>,
     /// Its alias.

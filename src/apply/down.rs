@@ -77,7 +77,7 @@ async fn look_at_made(context: &Context, lab: &LockedLab, made: &Made) -> Result
 }
 
 /// Why it can't be known whether there is something of the lab in Open vSwitch, where there may be.
-fn unseen(made: &Made, observed: &Observed) -> Option<String> {
+pub(super) fn unseen(made: &Made, observed: &Observed) -> Option<String> {
     let has_uplink = made.resources.uplink.as_ref().is_some_and(|uplink| uplink.ovs().is_some());
     match &observed.ovs {
         OvsView::Unreachable(why) if made.resources.ovs.is_some() || has_uplink => Some(why.clone()),

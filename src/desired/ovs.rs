@@ -6,7 +6,7 @@ use crate::model::ovs::{
     Datapath, EXTERNAL_IDS, MARK_BOOT, MARK_ID, MARK_INSTANCE, MARK_LAB, OvsColumn, OvsColumns, OvsParent, OvsRow,
     OvsRowId, OvsRows, OvsScalar, OvsSet, OvsTable,
 };
-use crate::model::{Identity, IfName, LabName, MacAddress, NativeVlan, SwitchName, VlanMode};
+use crate::model::{Identity, IfName, LabName, MacAddress, Mtu, NativeVlan, Nic, SwitchName, VlanMode};
 use crate::spec::{Limit, Spec, Switch};
 
 /// The shortest that Open vSwitch takes (lib/stp.c); it raises what is less without a word.
@@ -14,21 +14,23 @@ const LEAST_FORWARD_DELAY_S: u8 = 4;
 
 /// The rows of a lab's switches; `None` where no switch is one of Open vSwitch.
 ///
-/// The switch that `uplink` is at has that NIC's MAC address: by that, the network knows the machine.
+/// The internal port of the switch that `uplink` is at has that NIC's MAC address, by which the network knows the machine, and
+/// its MTU.
 pub(super) fn rows(
     spec: &Spec,
     identity: &Identity,
     backends: &Backends,
     ports: &[OvsPortPlan],
-    uplink: Option<(&SwitchName, MacAddress)>,
+    uplink: Option<(&SwitchName, &Nic)>,
 ) -> Option<OvsRows> {
     let mut rows = Vec::new();
     let marks = Marks { lab: &spec.name, identity };
     for switch in &spec.switches {
         if let Some(SwitchBackend::Ovs(datapath)) = backends.of.get(&switch.name) {
-            let derived = || MacAddress::derived_from(&format!("{}/{}", spec.name, switch.name));
-            let mac = uplink.filter(|(at, _)| **at == switch.name).map_or_else(derived, |(_, mac)| mac);
-            bridge(&marks, switch, *datapath, mac, &mut rows);
+            let at_uplink = uplink.filter(|(at, _)| **at == switch.name);
+            let own = || (own_mac(spec, &switch.name), switch.mtu);
+            let to_host = at_uplink.map_or_else(own, |(_, nic)| (nic.mac, nic.mtu));
+            bridge(&marks, switch, *datapath, to_host, &mut rows);
             ovs_settings::rows(&marks, switch, ports, &mut rows);
         }
     }
@@ -39,6 +41,11 @@ pub(super) fn rows(
         return None;
     }
     Some(OvsRows { server: backends.server.clone(), lab: spec.name.clone(), rows })
+}
+
+/// The MAC address of a switch that no NIC of the machine's is a port of.
+pub(super) fn own_mac(spec: &Spec, switch: &SwitchName) -> MacAddress {
+    MacAddress::derived_from(&format!("{}/{switch}", spec.name))
 }
 
 /// The rows that make a NIC of the machine's a port of a switch. Open vSwitch is to leave its queueing alone.
@@ -159,14 +166,15 @@ pub(super) fn hangs_from(row: OvsRowId, column: &str) -> OvsParent {
     OvsParent { row: Some(row), column: column.to_owned(), key: None }
 }
 
-fn bridge(marks: &Marks<'_>, switch: &Switch, datapath: Datapath, mac: MacAddress, rows: &mut Vec<OvsRow>) {
+/// `to_host` are the MAC address and the MTU of its internal port.
+fn bridge(marks: &Marks<'_>, switch: &Switch, datapath: Datapath, to_host: (MacAddress, Mtu), rows: &mut Vec<OvsRow>) {
     let (id, name) = (switch.name.as_str(), marks.host_name(&IfName::from(&switch.name)));
     let stp = switch.stp;
     let columns = Columns::new()
         .one("name", name.as_str())
         .one("datapath_type", datapath.as_str())
         .one("stp_enable", stp.is_some())
-        .one("other_config:hwaddr", mac.to_string())
+        .one("other_config:hwaddr", to_host.0.to_string())
         .text("other_config:stp-priority", stp.map(|stp| stp.priority))
         .text("other_config:stp-hello-time", stp.map(|stp| stp.hello_time_s))
         .text("other_config:stp-max-age", stp.map(|stp| stp.max_age_s))
@@ -180,7 +188,7 @@ fn bridge(marks: &Marks<'_>, switch: &Switch, datapath: Datapath, mac: MacAddres
     let port =
         marks.row(OvsTable::Port, id, hangs_from(row.id.clone(), "ports"), Columns::new().one("name", name.as_str()));
     let columns =
-        Columns::new().one("name", name).one("type", "internal").one("mtu_request", i64::from(switch.mtu.bytes()));
+        Columns::new().one("name", name).one("type", "internal").one("mtu_request", i64::from(to_host.1.bytes()));
     let interface = marks.row(OvsTable::Interface, id, hangs_from(port.id.clone(), "interfaces"), columns);
     rows.extend([row, port, interface]);
 }

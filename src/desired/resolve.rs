@@ -37,7 +37,7 @@ pub fn resolve(
     let directory = names_root.parent().unwrap_or(names_root);
     let uplink = uplink::parts(spec, identity, backends, nic, directory);
     links.veths.extend(uplink.trunk);
-    let mac_of = spec.uplink.as_ref().map(Uplink::switch).zip(nic.map(|found| found.nic.mac));
+    let at_nic = spec.uplink.as_ref().map(Uplink::switch).zip(nic.map(|found| &found.nic));
     Resources {
         netns: netns::namespaces(spec, identity, backends),
         sysctls: sysctls::sysctls(spec, backends, &links.veths, nat),
@@ -57,7 +57,7 @@ pub fn resolve(
         execs: nodes::execs(spec),
         host_bridge: uplink.bridge,
         uplink: uplink.uplink,
-        ovs: ovs::rows(spec, identity, backends, &links.ovs_ports, mac_of),
+        ovs: ovs::rows(spec, identity, backends, &links.ovs_ports, at_nic),
         nat_tables: nat.iter().map(|nat| nat::table(spec, identity, nat)).collect(),
         forward_passes: nat.map(|nat| nat::passes(spec, identity, nat)).unwrap_or_default(),
     }

@@ -85,6 +85,7 @@ fn found(name: &str, addresses: &[(&str, bool)]) -> FoundNic {
         }
     }
     let nic = Nic {
+        promiscuous: false,
         name: name.parse().unwrap(),
         index: 2,
         mac: "02:00:00:00:01:10".parse().unwrap(),

@@ -57,7 +57,9 @@ pub(super) fn parts(
     if !backends.is_linux(&switch.name) {
         let onto = ports::host_name(&spec.name, &IfName::from(&switch.name));
         let rows = ovs::uplink_rows(spec, identity, backends, &switch.name, &nic.name);
-        let port = UplinkPort::OpenVswitch(OvsUplink { rows, copies: backends.is_netdev(&switch.name) });
+        let (own_mac, own_mtu) = (ovs::own_mac(spec, &switch.name), switch.mtu);
+        let copies = backends.is_netdev(&switch.name);
+        let port = UplinkPort::OpenVswitch(OvsUplink { rows, own_mac, own_mtu, copies });
         return Parts { uplink: Some(of(onto, port)), ..Parts::default() };
     }
     // They stay when the NIC is to be at another switch, so that their marks say nothing of that.

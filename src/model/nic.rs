@@ -20,6 +20,8 @@ pub struct Nic {
     pub mac: MacAddress,
     /// Its MTU.
     pub mtu: Mtu,
+    /// Whether somebody had set it to take in what is for others (IFF_PROMISC).
+    pub promiscuous: bool,
     /// The machine's addresses on it, but for the link-local ones that the kernel makes; the first of a subnet first.
     pub addresses: Vec<NicAddress>,
     /// The routes out of it, of every table but the local one; those that come with an address are not among them.

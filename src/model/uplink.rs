@@ -129,6 +129,10 @@ pub enum UplinkPort {
 pub struct OvsUplink {
     /// What makes it one in the database.
     pub rows: OvsRows,
+    /// The MAC address that the switch's internal port has without it.
+    pub own_mac: MacAddress,
+    /// The MTU that it has then.
+    pub own_mtu: Mtu,
     /// Whether ovs-vswitchd itself moves the frames: then it takes copies of them, and the NIC's own network stack has to be
     /// kept from taking them too.
     pub copies: bool,

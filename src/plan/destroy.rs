@@ -1,11 +1,13 @@
 //! Taking a lab down: only what exists, is in the journal and carries the lab's mark. There is no undo.
 
-use super::diff::{has_rows, is_given_back, is_host_bridge, nat, ours, put_host_sysctls_back, unplugging};
+use super::diff::{
+    has_rows, is_given_back, is_host_bridge, nat, ours, own_settings, put_host_sysctls_back, unplugging,
+};
 use super::steps::Steps;
-use super::types::{Made, Op, Plan, Reason, Stage};
+use super::types::{LinkChange, Made, Op, Plan, Reason, Stage};
 use crate::model::ovs::{OvsChange, OvsGone, OvsTable, OvsThen};
-use crate::model::{Advertiser, DhcpClient, IfName, Interface, NetnsName, PinName, VethEnd};
-use crate::observed::{NameEntry, Observed, ObservedLinkKind, OvsView, Pin};
+use crate::model::{Advertiser, DhcpClient, IfName, Interface, NetnsName, OvsUplink, PinName, Uplink, VethEnd};
+use crate::observed::{NameEntry, Observed, ObservedLinkKind, ObservedUplink, OvsView, Pin};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Something that the journal lists and that is somebody else's by now, so it stays.
@@ -108,12 +110,11 @@ fn give_back(made: &Made, observed: &Observed, steps: &mut Steps) {
     let Some(there) = &observed.uplink else { return };
     if let Some(uplink) = &made.resources.uplink {
         let of = || Box::new(uplink.clone());
-        if !is_given_back(uplink, there) {
+        if !is_given_back(uplink, there) && !is_held(uplink, there, observed) {
             steps.push(Stage::DetachUplink, Reason::Gone, Op::DetachUplink(of()), Vec::new());
         }
-        if let Some(ovs) = uplink.ovs().filter(|ovs| has_rows(ovs, observed)) {
-            let unplug = Op::ChangeOvs(unplugging(ovs));
-            steps.push(Stage::UnplugSwitches, Reason::Gone, unplug, Vec::new());
+        if let Some(ovs) = uplink.ovs() {
+            leave_switch(made, (uplink, ovs), there, observed, steps);
         }
         if there.is_released {
             steps.push(Stage::TakeBackNic, Reason::Gone, Op::TakeBackNic(of()), Vec::new());
@@ -124,6 +125,39 @@ fn give_back(made: &Made, observed: &Observed, steps: &mut Steps) {
     }
     if let Some(bridge) = made.resources.host_bridge.as_ref().filter(|bridge| is_host_bridge(bridge, observed)) {
         steps.push(Stage::RemoveHostBridge, Reason::Gone, Op::RemoveHostBridge(bridge.clone()), Vec::new());
+    }
+}
+
+/// Whether a NIC is a port of Open vSwitch in the kernel (openvswitch.ko), and can't be made none for now: whatever comes in by
+/// it goes to the switch, and the machine reaches its gateway by that alone.
+fn is_held(uplink: &Uplink, there: &ObservedUplink, observed: &Observed) -> bool {
+    let is_unreachable = matches!(observed.ovs, OvsView::Unreachable(_));
+    uplink.ovs().is_some() && is_unreachable && there.nic.as_ref().is_some_and(|nic| nic.master.is_some())
+}
+
+/// Takes a NIC from its switch of Open vSwitch. A switch that stays is what it was before it had the NIC.
+fn leave_switch(
+    made: &Made,
+    (uplink, ovs): (&Uplink, &OvsUplink),
+    there: &ObservedUplink,
+    observed: &Observed,
+    steps: &mut Steps,
+) {
+    let stays = made.resources.ovs.is_none();
+    let nothing = || OvsChange { then: OvsThen::LetSettle, ..OvsChange::of(&ovs.rows) };
+    let mut change = if has_rows(ovs, observed) { unplugging(ovs) } else { nothing() };
+    if stays {
+        change.set = own_settings(uplink, ovs, observed);
+    }
+    if !change.delete.is_empty() || !change.set.is_empty() {
+        steps.push(Stage::UnplugSwitches, Reason::Gone, Op::ChangeOvs(change), Vec::new());
+    }
+    // Whatever the database is like: while it is up, the kernel takes for the machine what comes in there.
+    let is_up = there.onto.as_ref().is_some_and(|onto| onto.up);
+    if stays && is_up && !is_held(uplink, there, observed) {
+        let port = Interface { netns: NetnsName::Host, name: uplink.onto.clone() };
+        let lower = LinkChange { up: Some(false), ..LinkChange::of(port) };
+        steps.push(Stage::RemoveHostBridge, Reason::Gone, Op::SetLink(lower), Vec::new());
     }
 }
 
@@ -208,5 +242,78 @@ fn remove_names(made: &Made, observed: &Observed, steps: &mut Steps, left_alone:
         if observed.hosts_files.contains_key(&file.directory) && seen.insert(&file.directory) {
             steps.push(Stage::RemoveNamespaces, Reason::Gone, Op::RemoveHosts(file.clone()), Vec::new());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::Resources;
+    use crate::model::ovs::{OvsRows, OvsdbServer};
+    use crate::model::{MacAddress, Mtu, Nic, NicAddress, UplinkAddress, UplinkPort};
+    use crate::observed::{ObservedOvs, ObservedPlace};
+    use std::path::PathBuf;
+
+    /// A NIC that is a port of a switch of Open vSwitch, and nothing else of its lab.
+    fn parts() -> Made {
+        let address = NicAddress {
+            address: "192.0.2.10/24".parse().unwrap(),
+            peer: None,
+            broadcast: None,
+            label: None,
+            scope: 0,
+            flags: 0,
+            metric: None,
+            protocol: None,
+            lifetime: None,
+        };
+        let (mac, mtu) = (MacAddress::derived_from("nic"), Mtu::try_from(1500).unwrap());
+        let nic = Nic {
+            name: IfName::try_from("eth0").unwrap(),
+            index: 2,
+            mac,
+            mtu,
+            promiscuous: false,
+            addresses: vec![address],
+            routes: Vec::new(),
+            rules: Vec::new(),
+            sysctls: BTreeMap::new(),
+            gateways: Vec::new(),
+            seen_at_ms: 0,
+        };
+        let server = OvsdbServer { target: "unix:/run/db.sock".into(), tls: None };
+        let rows = OvsRows { server, lab: "lab".parse().unwrap(), rows: Vec::new() };
+        let own_mac = MacAddress::derived_from("lab/br0");
+        let uplink = Uplink {
+            client_id: None,
+            nic,
+            address: UplinkAddress::Keep,
+            onto: IfName::try_from("lab-br0").unwrap(),
+            port: UplinkPort::OpenVswitch(OvsUplink { rows, own_mac, own_mtu: mtu, copies: false }),
+            holders: Vec::new(),
+            confirm_s: None,
+            lab: "lab".parse().unwrap(),
+            directory: PathBuf::from("/run/nslab/labs/lab"),
+        };
+        Made { resources: Resources { uplink: Some(uplink), ..Resources::default() }, ..Made::default() }
+    }
+
+    #[test]
+    fn a_nic_that_the_kernels_datapath_has_stays_with_its_switch_while_the_database_is_silent() {
+        let gives_back = |master: Option<&str>, ovs: OvsView| {
+            let addresses = BTreeSet::from(["192.0.2.10/24".parse().unwrap()]);
+            let onto = ObservedPlace { up: true, addresses, ..ObservedPlace::default() };
+            let nic = ObservedPlace { master: master.map(str::to_owned), ..ObservedPlace::default() };
+            let there = ObservedUplink { nic: Some(nic), onto: Some(onto), ..ObservedUplink::default() };
+            let (plan, _) = destroy(&parts(), &Observed { uplink: Some(there), ovs, ..Observed::default() });
+            let detaches = plan.steps.iter().any(|step| matches!(step.op, Op::DetachUplink(_)));
+            let lowers = plan.steps.iter().any(|step| matches!(step.op, Op::SetLink(_)));
+            assert_eq!(detaches, lowers, "{plan:?}");
+            detaches
+        };
+        let silent = || OvsView::Unreachable("it hangs".to_owned());
+        assert!(!gives_back(Some("ovs-system"), silent()));
+        assert!(gives_back(Some("ovs-system"), OvsView::Seen(ObservedOvs::default())));
+        assert!(gives_back(None, silent()));
     }
 }

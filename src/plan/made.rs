@@ -2,8 +2,8 @@
 
 use super::Made;
 use crate::desired::Resources;
-use crate::model::ovs::{OvsRow, OvsRows};
-use crate::model::{DhcpClient, NetnsName, Sysctl, Veth};
+use crate::model::ovs::{OvsRow, OvsRows, OvsSet, OvsTable};
+use crate::model::{DhcpClient, NetnsName, Sysctl, Uplink, Veth};
 
 impl Made {
     /// All that is in `self` or in `later`. Where both have the same thing with other attributes, `later` says which;
@@ -41,6 +41,9 @@ impl Made {
         resources.sysctls.retain(|sysctl| {
             sysctl.netns != NetnsName::Host || sysctl.key.interface().is_none_or(|interface| !ends.contains(&interface))
         });
+        if let Some(uplink) = &of_uplink.uplink {
+            resources.ovs = resources.ovs.map(|rows| without_nics(rows, uplink));
+        }
         let parts = Made { resources: of_uplink, ..Made::default() };
         (parts, Made { resources, previous_sysctls, executed })
     }
@@ -101,6 +104,20 @@ impl Resources {
             forward_passes: merge(self.forward_passes, forward_passes, Clone::clone),
         }
     }
+}
+
+/// A lab's rows when its switch's internal port has its own MAC address and MTU again.
+fn without_nics(mut rows: OvsRows, uplink: &Uplink) -> OvsRows {
+    let Some(ovs) = uplink.ovs() else { return rows };
+    for row in rows.rows.iter_mut().filter(|row| row.name() == Some(uplink.onto.as_str())) {
+        let (column, own) = match row.id.table {
+            OvsTable::Bridge => ("other_config:hwaddr", ovs.own_mac.to_string().into()),
+            OvsTable::Interface => ("mtu_request", i64::from(ovs.own_mtu.bytes()).into()),
+            _ => continue,
+        };
+        row.columns.insert(column.into(), OvsSet::from([own]));
+    }
+    rows
 }
 
 fn union_of_rows(earlier: Option<OvsRows>, later: Option<OvsRows>) -> Option<OvsRows> {

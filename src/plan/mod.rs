@@ -17,8 +17,8 @@ mod tc;
 mod types;
 
 pub use destroy::{LeftAlone, destroy};
-pub(crate) use diff::is_attached;
 pub use diff::{diff, previous_sysctls};
+pub(crate) use diff::{is_attached, is_plugged};
 pub use error::{NotOurs, PlanError};
 pub use place::Place;
 pub use shell::shell;

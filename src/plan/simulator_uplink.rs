@@ -111,6 +111,7 @@ impl Machine {
         routes.retain(|(dev, _)| host.links.contains_key(dev));
         let place = |name: &IfName| {
             host.links.get(name.as_str()).map(|link| ObservedPlace {
+                up: link.up,
                 master: link.master.clone(),
                 alias: link.alias.clone(),
                 mac: link.mac,

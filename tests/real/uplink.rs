@@ -27,6 +27,19 @@ pub(crate) fn lab(host: &ThrowAwayHost) {
 fn round_trip(host: &ThrowAwayHost, street: &Street, mode: &str, behind: &[&str], meanwhile: impl FnOnce()) {
     lab(host);
     let before = machine();
+    there_and_back(street, mode, behind, meanwhile, |when| assert_same(&before, &machine(), when));
+    assert_still(&before);
+    ok(&["down"]);
+}
+
+/// Attaches the NIC and gives it back, as [`round_trip`] does; `is_as_it_was` is seen to afterwards.
+pub(crate) fn there_and_back(
+    street: &Street,
+    mode: &str,
+    behind: &[&str],
+    meanwhile: impl FnOnce(),
+    is_as_it_was: impl Fn(&str),
+) {
     let conversations: Vec<Conversation> = behind.iter().map(|to| Conversation::with(street, to)).collect();
     let attached = ok(&["uplink", "attach", "eth0", "--address", mode]);
     if behind.contains(&BEHIND) {
@@ -38,14 +51,12 @@ fn round_trip(host: &ThrowAwayHost, street: &Street, mode: &str, behind: &[&str]
     meanwhile();
     assert_eq!(json(&["--json", "show"])["drift"], serde_json::json!([]), "while attached");
     let mut detached = ok(&["uplink", "detach"]);
-    assert_same(&before, &machine(), "after detach");
+    is_as_it_was("after detach");
     for conversation in conversations {
         let said = conversation.end();
         detached = format!("{detached}\n{said:?}");
     }
     println!("{attached}{detached}");
-    assert_still(&before);
-    ok(&["down"]);
 }
 
 /// Nothing moves any more.
@@ -61,7 +72,7 @@ pub(crate) fn assert_still(before: &str) {
 }
 
 /// That a node of the lab's is on the street.
-fn assert_node_on_street(addresses: &[&str]) {
+pub(crate) fn assert_node_on_street(addresses: &[&str]) {
     for to in addresses {
         wait_until(&format!("the node reaches {to}"), PATIENCE, || {
             Command::new("ip")
@@ -107,7 +118,7 @@ fn both_families_come_back_as_they_were() {
 }
 
 /// All sorts of what iproute2 can put on a NIC.
-const ALL_SORTS: &str = "
+pub(crate) const ALL_SORTS: &str = "
 ip link add other type veth peer name another; ip link set another up
 ip address add 10.88.0.1/24 dev other; ip link set other up
 ip address add 192.0.2.11/24 dev eth0 label eth0:second
@@ -155,6 +166,12 @@ echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_ra
 ip link set dev eth0 mtu 1480 alias 'the machine itself'
 ";
 
+/// Takes away what of [`ALL_SORTS`] does not go with the NIC.
+pub(crate) const ALL_SORTS_GONE: &str = "
+ip link delete other; ip route delete unreachable 10.10.0.0/16
+for p in 500 501 502 600; do ip rule delete priority $p; done; for p in 500 501; do ip -6 rule delete priority $p; done
+";
+
 #[test]
 fn whatever_iproute2_can_put_on_a_nic_comes_back() {
     ThrowAwayHost::run(|host| {
@@ -172,8 +189,7 @@ fn whatever_iproute2_can_put_on_a_nic_comes_back() {
             let rules = sh("ip rule; ip -6 rule");
             assert!(rules.contains("if lab-uplink") && !rules.contains("if eth0"), "{rules}");
         });
-        sh("ip link delete other; ip route delete unreachable 10.10.0.0/16
-            for p in 500 501 502 600; do ip rule delete priority $p; done; for p in 500 501; do ip -6 rule delete priority $p; done");
+        sh(ALL_SORTS_GONE);
         assert_eq!(sh("ip rule"), here);
     });
 }

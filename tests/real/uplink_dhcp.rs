@@ -12,11 +12,11 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 
 /// What a client left on the NIC that has a lease of this address, and then was no more.
-pub(crate) fn lease_by_hand(address: &str) {
-    sh(&format!(
+pub(crate) fn lease_by_hand(address: &str) -> String {
+    format!(
         "ip address add {address}/24 brd + dev eth0 valid_lft 100 preferred_lft 100
          ip route add default via {ROUTER} proto dhcp src {address} metric 50"
-    ));
+    )
 }
 
 /// dnsmasq with a lease of two minutes for the NIC, of this address, to be renewed every three seconds.
@@ -49,14 +49,14 @@ pub(crate) fn said(host: &ThrowAwayHost) -> String {
     std::fs::read_to_string(host.scratch().join("dnsmasq.log")).unwrap()
 }
 
-fn lease() -> Value {
+pub(crate) fn lease() -> Value {
     json(&["--json", "uplink", "status"])["lease"].clone()
 }
 
 /// A machine with a lease, as it is before anything is done.
 pub(crate) fn begin(host: &ThrowAwayHost, address: &str) -> (Street, String) {
     let street = Street::new();
-    lease_by_hand(address);
+    sh(&lease_by_hand(address));
     lab(host);
     (street, machine())
 }

@@ -6,6 +6,7 @@ use crate::support::ovs::OpenVswitch;
 use crate::support::run::{json, ok, sh, write};
 use crate::support::street::{BEHIND, BEHIND_V6, PATIENCE, ROUTER, ROUTER_V6, STATIC_V4, STATIC_V6, Street, reaches};
 use crate::support::{ThrowAwayHost, wait_until};
+use crate::uplink_crash::Machine;
 
 const LAB: &str = "
 name: lab
@@ -14,32 +15,32 @@ switches: {br0: {backend: ovs}}
 links: [[n1, br0]]
 ";
 
-/// A lab on Open vSwitch, and a street whose router puts its checksums in itself, as a real one does: ovs-vswitchd takes
-/// frames as they are.
-fn begin(host: &ThrowAwayHost) -> (OpenVswitch, Street) {
-    let ovs = OpenVswitch::start(host);
-    let street = Street::new();
-    street.sh("ethtool -K nic tx off > /dev/null");
-    sh("ethtool -K eth0 tx off > /dev/null");
-    sh(STATIC_V4);
-    sh(STATIC_V6);
-    ok(&["up", &write(host, "lab.yaml", LAB)]);
-    (ovs, street)
+/// A lab on Open vSwitch, and a machine with addresses of both families.
+pub(crate) fn begin(host: &ThrowAwayHost) -> Machine {
+    begin_with(host, &[STATIC_V4, STATIC_V6])
 }
 
-/// All that is the NIC's; the switch's own port to the host is the lab's.
-fn nic() -> String {
-    sh("ip -d address show dev eth0; ip -d route show; ip -d -6 route show dev eth0; ip -d -6 route show default; ip rule
-        tc qdisc show dev eth0; grep -r . /proc/sys/net/ipv4/conf/eth0 /proc/sys/net/ipv6/conf/eth0 2>/dev/null || true")
+/// The same of a machine that has these addresses.
+pub(crate) fn begin_with(host: &ThrowAwayHost, addresses: &[&str]) -> Machine {
+    let ovs = OpenVswitch::start(host);
+    let street = Street::new();
+    street.without_offloads();
+    for script in addresses {
+        sh(script);
+    }
+    ok(&["up", &write(host, "lab.yaml", LAB)]);
+    // A device that was never up has no queueing discipline, and never loses the one that it gets then.
+    sh("ip link set lab-br0 up; ip link set lab-br0 down");
+    wait_until("the lab is settled", PATIENCE, || !machine().contains("tentative"));
+    Machine { before: machine(), street, ovs: Some(ovs) }
 }
 
 #[test]
 fn both_families_come_back_as_they_were() {
     ThrowAwayHost::run(|host| {
-        let (_ovs, street) = begin(host);
-        let before = nic();
+        let on = begin(host);
         let conversations: Vec<Conversation> =
-            [BEHIND, BEHIND_V6].into_iter().map(|to| Conversation::with(&street, to)).collect();
+            [BEHIND, BEHIND_V6].into_iter().map(|to| Conversation::with(&on.street, to)).collect();
         let attached = ok(&["uplink", "attach", "eth0"]);
         assert!(attached.contains("make eth0 a port of lab-br0"), "{attached}");
         assert_eq!(sh("ovs-vsctl port-to-br eth0"), "lab-br0\n");
@@ -56,7 +57,7 @@ fn both_families_come_back_as_they_were() {
         }
         assert_eq!(json(&["--json", "show"])["drift"], serde_json::json!([]), "while attached");
         ok(&["uplink", "detach"]);
-        wait_until("the machine is as it was", PATIENCE, || nic() == before);
+        on.assert_as_it_was("after detach");
         for conversation in conversations {
             conversation.end();
         }
@@ -65,10 +66,16 @@ fn both_families_come_back_as_they_were() {
     });
 }
 
+/// All that is the NIC's: the lab's own goes.
+fn nic() -> String {
+    sh("ip -d address show dev eth0; ip -d route show; ip -d -6 route show dev eth0; ip -d -6 route show default; ip rule
+        tc qdisc show dev eth0; grep -r . /proc/sys/net/ipv4/conf/eth0 /proc/sys/net/ipv6/conf/eth0 2>/dev/null || true")
+}
+
 #[test]
 fn down_gives_back_first() {
     ThrowAwayHost::run(|host| {
-        let (_ovs, _street) = begin(host);
+        let _on = begin(host);
         let before = nic();
         ok(&["uplink", "attach", "eth0"]);
         assert_ne!(nic(), before);
@@ -84,8 +91,7 @@ fn down_gives_back_first() {
 #[test]
 fn a_switch_that_is_made_anew_has_the_nic_again() {
     ThrowAwayHost::run(|host| {
-        let (_ovs, street) = begin(host);
-        let before = nic();
+        let Machine { street, before, ovs: _ovs } = begin(host);
         let with = format!("{LAB}uplink: {{nic: eth0}}\n");
         ok(&["up", &write(host, "with.yaml", &with)]);
         let conversation = Conversation::with(&street, BEHIND);

@@ -42,6 +42,8 @@ pub(super) struct Link {
     pub(super) carrier: bool,
     /// How often it was put on its link, or taken from it (IFLA_CARRIER_CHANGES).
     pub(super) carrier_changes: u32,
+    /// Whether somebody has set it to take in what is for others (IFF_PROMISC); what the kernel does by itself is not told.
+    pub(super) promiscuous: bool,
     pub(super) master_index: Option<u32>,
     /// IFLA_LINK: of a veth, the other end's index.
     pub(super) peer_index: Option<u32>,
@@ -57,6 +59,7 @@ impl From<LinkMessage> for Link {
             index: message.header.index,
             up: message.header.flags.contains(LinkFlags::Up),
             carrier: message.header.flags.contains(LinkFlags::LowerUp),
+            promiscuous: message.header.flags.contains(LinkFlags::Promisc),
             ..Self::default()
         };
         for attribute in message.attributes {
@@ -155,6 +158,12 @@ pub(crate) fn loopback(connection: &mut Connection) -> Result<(Option<String>, b
 /// Gives an interface an alias (IFLA_IFALIAS).
 pub(crate) fn set_alias(connection: &mut Connection, name: &IfName, alias: &str) -> Result<(), NetlinkError> {
     set(connection, name, LinkSettings { alias: Some(alias), ..LinkSettings::default() })
+}
+
+/// Has an interface take in what is for others, or not any more.
+pub(crate) fn set_promiscuous(connection: &mut Connection, name: &IfName, is: bool) -> Result<(), NetlinkError> {
+    let message = LinkUnspec::new_with_name(name.as_str()).promiscuous(is).build();
+    connection.execute(RouteNetlinkMessage::SetLink(message), 0)
 }
 
 /// Changes attributes of an interface of the calling thread's namespace, in one message.

@@ -32,7 +32,7 @@ pub(crate) use generic::has_family as has_generic_family;
 pub(crate) use links::{
     LinkSettings, carrier_changes, index_of as link_index, loopback, mark_loopback, mtu_bytes as link_mtu_bytes,
     names as link_names, remove as remove_link, remove_all as remove_links, set as set_link, set_alias,
-    set_loopback_up,
+    set_loopback_up, set_promiscuous,
 };
 pub(crate) use listen::{Hearing, Listener, listen};
 pub(crate) use neighbours::{

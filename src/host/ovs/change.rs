@@ -125,7 +125,7 @@ fn transaction(change: &OvsChange, there: &BTreeMap<OvsRowId, Uuid>) -> Result<T
         match new.get(&row.id) {
             Some(name) => {
                 let mut columns = columns::new_row(&row.columns, &find);
-                for (column, value) in hanging(&row.id, insert, &new) {
+                for (column, value) in hanging(&row.id, insert, &find) {
                     columns.set(&column, value);
                 }
                 let table = row.id.table.as_str().to_owned();
@@ -169,15 +169,15 @@ fn remove(transaction: &mut Transaction, gone: &OvsGone, all: &[OvsGone], there:
     }
 }
 
-/// The columns of a new row by which other new rows hang from it, together.
-fn hanging(id: &OvsRowId, insert: &[OvsRow], new: &BTreeMap<&OvsRowId, NamedUuid>) -> Vec<(String, Value)> {
+/// The columns of a new row by which other rows hang from it, together: new ones, and those that outlived the one they hung from.
+fn hanging(id: &OvsRowId, insert: &[OvsRow], find: &impl Fn(&OvsRowId) -> Option<Atom>) -> Vec<(String, Value)> {
     let mut sets: BTreeMap<&str, Vec<Atom>> = BTreeMap::new();
     let mut maps: BTreeMap<&str, Vec<(Atom, Atom)>> = BTreeMap::new();
     for child in insert.iter().filter(|child| child.parent.row.as_ref() == Some(id)) {
-        let Some(name) = new.get(&child.id) else { continue };
+        let Some(child_row) = find(&child.id) else { continue };
         match child.parent.key {
-            None => sets.entry(&child.parent.column).or_default().push(name.clone().into()),
-            Some(key) => maps.entry(&child.parent.column).or_default().push((key.into(), name.clone().into())),
+            None => sets.entry(&child.parent.column).or_default().push(child_row),
+            Some(key) => maps.entry(&child.parent.column).or_default().push((key.into(), child_row)),
         }
     }
     let sets = sets.into_iter().map(|(column, atoms)| (column.to_owned(), Value::Set(atoms)));

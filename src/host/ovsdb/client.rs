@@ -21,7 +21,7 @@ const NOTIFICATIONS: usize = 1 << 16;
 pub struct ConnectOptions {
     /// Certificates, for `ssl:` targets.
     pub tls: Option<TlsFiles>,
-    /// How long connecting may take.
+    /// How long connecting may take, and the answer to the first question: whether the database is what is needed.
     pub connect_timeout: Duration,
     /// How long a request may take. The time in a transaction's `wait` operations counts.
     pub request_timeout: Duration,
@@ -77,7 +77,10 @@ impl Client {
         requirement: &Requirement,
     ) -> Result<(Self, Schema), OvsdbError> {
         let client = Self::connect(target, options).await?;
-        let schema = client.get_schema(requirement.database()).await?;
+        // A server that hangs takes connections all the same.
+        let asked = tokio::time::timeout(options.connect_timeout, client.get_schema(requirement.database()));
+        let silent = |_| OvsdbError::Silent { method: "get_schema".to_owned(), after: options.connect_timeout };
+        let schema = asked.await.map_err(silent)??;
         schema.check(requirement)?;
         Ok((client, schema))
     }

@@ -211,6 +211,8 @@ fn attach(connection: &mut Connection, of: &Uplink) -> Result<(), HostError> {
     fault::point(|| format!("after the machine's address moved to {onto}"));
     if of.ovs().is_some_and(|ovs| ovs.copies) {
         be_deaf(of);
+        // ovs-vswitchd has done that, where it is not undone that it was given back.
+        netlink::set_promiscuous(connection, &nic.name, true).when("set", &nic.name)?;
     }
     Ok(())
 }
@@ -283,6 +285,10 @@ fn detach(connection: &mut Connection, of: &Uplink) -> Result<bool, HostError> {
         give_back(connection, &plan)?;
     }
     fault::point(|| format!("after the machine's address moved to {}", nic.name));
+    if of.ovs().is_some_and(|ovs| ovs.copies) {
+        // One that was killed has left it as it was, and its next one takes that for what is to stay.
+        netlink::set_promiscuous(connection, &nic.name, nic.promiscuous).when("set", &nic.name)?;
+    }
     Ok(true)
 }
 

@@ -38,7 +38,7 @@ impl Host {
 }
 
 fn described(name: IfName, seen: SeenNic) -> Result<Nic, HostError> {
-    let SeenNic { index, mac, mtu, up, master, alias, addresses, routes, rules } = seen;
+    let SeenNic { index, mac, mtu, up, promiscuous, master, alias, addresses, routes, rules } = seen;
     if let Some(alias) = alias.filter(|alias| lab_of_mark(alias).is_some()) {
         return Err(NicError::OfLab { nic: name, alias }.into());
     }
@@ -61,7 +61,7 @@ fn described(name: IfName, seen: SeenNic) -> Result<Nic, HostError> {
         }
     }
     let sysctls = sysctls(&name);
-    Ok(Nic { name, index, mac, mtu, addresses, routes, rules, sysctls, gateways, seen_at_ms: now_ms() })
+    Ok(Nic { name, index, mac, mtu, promiscuous, addresses, routes, rules, sysctls, gateways, seen_at_ms: now_ms() })
 }
 
 /// The parameters of an interface, by their path below /proc/sys with `*` for its name. One that can't be read can't be

@@ -40,6 +40,7 @@ pub fn carrier(name: &IfName) -> Option<bool> {
 fn place(connection: &mut Connection, name: &IfName) -> Result<Option<ObservedPlace>, HostError> {
     let seen = netlink::look_at_nic(connection, name).when("look at", name)?;
     Ok(seen.map(|seen| ObservedPlace {
+        up: seen.up,
         master: seen.master,
         alias: seen.alias,
         mac: seen.mac,

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::host::{self, SeenGateway};
 use crate::lab::Options;
 use crate::model::{Uplink, UplinkAddress};
-use crate::observed::ObservedUplink;
+use crate::observed::{ObservedUplink, OvsView};
 use crate::plan;
 use crate::state::StateError;
 use std::sync::atomic::Ordering;
@@ -120,14 +120,44 @@ impl Keeper {
     /// What is wrong with the parts of the uplink, if anything.
     async fn trouble(&self, uplink: &Uplink) -> Option<String> {
         let there = self.nslab.host().observe_uplink(uplink).await.ok()?;
-        let mut sight = self.sight.lock().await;
-        sight.trouble = None;
         let ObservedUplink { nic, .. } = &there;
         if nic.is_none() {
-            sight.trouble = Some(format!("{} is gone", uplink.nic.name));
+            self.sight.lock().await.trouble = Some(format!("{} is gone", uplink.nic.name));
             return None; // nothing to be done until it is back
         }
-        (!plan::is_attached(uplink, &there)).then(|| format!("{} is not the port that it should be", uplink.nic.name))
+        let trouble = if plan::is_attached(uplink, &there) {
+            self.trouble_with_switch(uplink).await
+        } else {
+            Some(format!("{} is not the port that it should be", uplink.nic.name))
+        };
+        if trouble.is_none() {
+            self.sight.lock().await.trouble = None;
+        }
+        trouble
+    }
+
+    /// What is wrong with Open vSwitch, where the NIC is a port of one. Not asked for while all gateways answer: then frames
+    /// go through it, and its database has no use for somebody who looks twice a second.
+    async fn trouble_with_switch(&self, uplink: &Uplink) -> Option<String> {
+        let ovs = uplink.ovs()?;
+        let answer = {
+            let gateways = &self.sight.lock().await.gateways;
+            !gateways.is_empty() && gateways.iter().all(|gateway| gateway.answers)
+        };
+        if answer {
+            return None;
+        }
+        let nic = &uplink.nic.name;
+        match self.nslab.host().observe_ovs(&ovs.rows.server, &ovs.rows.lab).await {
+            OvsView::NotAsked => None,
+            OvsView::Unreachable(why) => Some(format!("the switch that {nic} is a port of can't be asked: {why}")),
+            OvsView::Seen(seen) if !seen.switch_lives => {
+                Some(format!("ovs-vswitchd is gone, whose switch {nic} is a port of"))
+            }
+            view @ OvsView::Seen(_) => {
+                (!plan::is_plugged(ovs, &view)).then(|| format!("{nic} is not the port that it should be"))
+            }
+        }
     }
 
     async fn ask_gateways(&self, uplink: &Uplink) {

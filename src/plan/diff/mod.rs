@@ -29,8 +29,8 @@ mod world;
 
 use super::error::PlanError;
 pub(super) use ovs::ours;
-pub(crate) use uplink::is_attached;
-pub(super) use uplink::{has_rows, is_given_back, is_host_bridge, unplugging};
+pub(super) use uplink::{has_rows, is_given_back, is_host_bridge, own_settings, unplugging};
+pub(crate) use uplink::{is_attached, is_plugged};
 
 use super::steps::Steps;
 use super::types::{Made, Plan, Reason};

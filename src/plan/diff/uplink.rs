@@ -2,7 +2,10 @@
 
 use super::missing;
 use super::world::World;
-use crate::model::ovs::{MARK_INSTANCE, OvsChange, OvsGone, OvsRow, OvsTable, OvsThen, mark_of};
+use crate::model::ovs::{
+    MARK_INSTANCE, OvsChange, OvsColumn, OvsColumns, OvsGone, OvsRow, OvsRowId, OvsScalar, OvsSet, OvsSetting,
+    OvsTable, OvsThen, held, mark_of,
+};
 use crate::model::{Holder, HostBridge, Interface, NetnsName, NicAddress, OvsUplink, Uplink, UplinkAddress};
 use crate::observed::{Observed, ObservedUplink, OvsView};
 use crate::plan::error::{NotOurs, PlanError};
@@ -34,7 +37,7 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) -> Result<(), PlanErro
         let detach = Op::DetachUplink(Box::new(wanted.clone()));
         steps.push(Stage::DetachUplink, missing(is_repair), detach, back);
         unplug(world, wanted, missing(is_repair), is_attached, steps);
-    } else if is_repair && is_attached && wanted.ovs().is_none_or(|ovs| is_plugged(ovs, world.observed)) {
+    } else if is_repair && is_attached && wanted.ovs().is_none_or(|ovs| is_plugged(ovs, &world.observed.ovs)) {
         if there.is_some_and(|there| there.keepers == 0) {
             start_keeper(wanted, true, false, steps);
         }
@@ -88,7 +91,7 @@ fn plug(world: &World<'_>, wanted: &Uplink, reason: Reason, switch_stays: bool, 
     let was_up = switch_stays && world.link((&NetnsName::Host, wanted.onto.as_str())).is_some_and(|link| link.up);
     let undo = if was_up { Vec::new() } else { vec![raised(wanted, false)] };
     steps.push(Stage::StartKeeper, reason, raised(wanted, true), undo);
-    if !switch_stays || !is_plugged(ovs, world.observed) {
+    if !switch_stays || !is_plugged(ovs, &world.observed.ovs) {
         let change = OvsChange { insert: ovs.rows.rows.clone(), then: OvsThen::Verify, ..OvsChange::of(&ovs.rows) };
         steps.push(Stage::PlugUplink, reason, Op::ChangeOvs(change), vec![Op::ChangeOvs(unplugging(ovs))]);
     }
@@ -136,9 +139,29 @@ pub(in crate::plan) fn unplugging(ovs: &OvsUplink) -> OvsChange {
     OvsChange { delete: named.map(gone).collect(), then: OvsThen::LetSettle, ..OvsChange::of(&ovs.rows) }
 }
 
+/// What gives the internal port of a switch that stays its own MAC address and MTU back, where it has the NIC's: two interfaces
+/// of one network that have the same address would both be heard.
+pub(in crate::plan) fn own_settings(of: &Uplink, ovs: &OvsUplink, observed: &Observed) -> Vec<OvsSetting> {
+    let OvsView::Seen(seen) = &observed.ovs else { return Vec::new() };
+    let Some(port) = ovs.rows.rows.iter().find(|row| row.id.table == OvsTable::Port) else { return Vec::new() };
+    let Some(bridge) = &port.parent.row else { return Vec::new() };
+    let setting = |table, column: &str, nics: OvsScalar, own: OvsScalar| {
+        let id = OvsRowId { table, id: bridge.id.clone() };
+        let (there, column) = (&seen.rows.get(&id)?.columns, OvsColumn::from(column));
+        let is_ours = mark_of(there, MARK_INSTANCE) == mark_of(&port.columns, MARK_INSTANCE);
+        let is_nics = nics != own && held(there, &column) == OvsSet::from([nics]);
+        let columns = OvsColumns::from([(column, OvsSet::from([own]))]);
+        (is_ours && is_nics).then(|| OvsSetting { id, name: Some(of.onto.to_string()), columns })
+    };
+    let [nics_mac, own_mac] = [of.nic.mac, ovs.own_mac].map(|mac| OvsScalar::from(mac.to_string()));
+    let [nics_mtu, own_mtu] = [of.nic.mtu, ovs.own_mtu].map(|mtu| OvsScalar::from(i64::from(mtu.bytes())));
+    let mac = setting(OvsTable::Bridge, "other_config:hwaddr", nics_mac, own_mac);
+    mac.into_iter().chain(setting(OvsTable::Interface, "mtu_request", nics_mtu, own_mtu)).collect()
+}
+
 /// Whether all that makes a NIC a port of its switch is in the database.
-fn is_plugged(ovs: &OvsUplink, observed: &Observed) -> bool {
-    let OvsView::Seen(seen) = &observed.ovs else { return false };
+pub(crate) fn is_plugged(ovs: &OvsUplink, view: &OvsView) -> bool {
+    let OvsView::Seen(seen) = view else { return false };
     ovs.rows.rows.iter().all(|row| {
         let there = seen.rows.get(&row.id);
         there.is_some_and(|there| there.parent.as_ref() == Some(&row.parent) && there.status.error.is_none())
@@ -196,11 +219,15 @@ fn is_same(made: &Uplink, desired: &Uplink) -> bool {
         && std::mem::discriminant(&made.port) == std::mem::discriminant(port)
 }
 
-/// Whether the NIC is the port that it is to be, and the addresses that the machine has for good are where they are to be.
+/// Whether the NIC is the port that it is to be, and the addresses that the machine has for good are where they are to be. (A
+/// switch's internal port may be a new one, and down, where ovs-vswitchd was started anew.)
 pub(crate) fn is_attached(of: &Uplink, there: &ObservedUplink) -> bool {
     let (Some(nic), Some(onto)) = (&there.nic, &there.onto) else { return false };
     // Of a switch of Open vSwitch it is one if the database says so.
-    let is_port = of.master().is_none_or(|bridge| nic.master.as_deref() == Some(bridge.as_str()));
+    let is_port = match of.master() {
+        Some(bridge) => nic.master.as_deref() == Some(bridge.as_str()),
+        None => onto.up,
+    };
     let mut lasting = of.nic.addresses.iter().filter(|address| address.is_lasting());
     is_port && (of.address == UplinkAddress::None || lasting.all(|address| onto.addresses.contains(&address.address)))
 }

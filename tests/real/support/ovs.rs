@@ -134,6 +134,11 @@ impl OpenVswitch {
         end(&mut self.switch, Signal::SIGKILL);
     }
 
+    /// Ends the switch in order. Its taps go.
+    pub(crate) fn stop_switch(&mut self) {
+        end(&mut self.switch, Signal::SIGTERM);
+    }
+
     /// Stops the switch where it is, or lets it go on.
     pub(crate) fn hang_switch(&self, hangs: bool) {
         signal(self.switch.as_ref().unwrap(), if hangs { Signal::SIGSTOP } else { Signal::SIGCONT });

@@ -3,8 +3,8 @@
 use super::outside::Outside;
 use super::ovs::OpenVswitch;
 use super::run::{sh, text, write};
-use super::street::{STATIC_V4, STATIC_V6, Street};
-use super::{ThrowAwayHost, nslab};
+use super::street::{PATIENCE, STATIC_V4, STATIC_V6, Street};
+use super::{ThrowAwayHost, nslab, wait_until};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Output;
@@ -132,7 +132,7 @@ links: [[r, s], [a, s], [b, s], {endpoints: [q, c], subnets: ['fd00:2::/64']}]
 /// A lab that the machine's NIC is the uplink of, at a switch.
 const UPLINKED_BEFORE: &str = "
 name: walk
-switches: {s: {subnets: [10.0.0.0/24]}, t: }
+switches: {s: {backend: BACKEND, subnets: [10.0.0.0/24]}, t: {backend: BACKEND}}
 nodes:
   a: {exec: ['echo started > SCRATCH/exec-ran']}
   b:
@@ -143,14 +143,14 @@ uplink: {nic: eth0, switch: s, address: keep}
 /// The same lab with the NIC at another switch, and without it.
 const UPLINKED_AFTER: &str = "
 name: walk
-switches: {s: {subnets: [10.0.0.0/24]}, t: }
+switches: {s: {backend: BACKEND, subnets: [10.0.0.0/24]}, t: {backend: BACKEND}}
 nodes: {a: , c: {exec: ['echo again > SCRATCH/exec-ran']}}
 links: [[a, s], [c, t]]
 uplink: {nic: eth0, switch: t, address: keep}
 ";
 const PARTED_AFTER: &str = "
 name: walk
-switches: {s: {subnets: [10.0.0.0/24]}, t: }
+switches: {s: {backend: BACKEND, subnets: [10.0.0.0/24]}, t: {backend: BACKEND}}
 nodes:
   a: {exec: ['echo again > SCRATCH/exec-ran']}
   b:
@@ -246,19 +246,38 @@ impl WalkedLab {
 
     /// With the machine's NIC at one switch, and then at another.
     pub(crate) fn uplinked(host: &ThrowAwayHost) -> Self {
-        Self::on_street(host, [UPLINKED_BEFORE, UPLINKED_AFTER])
+        Self::on_street(host, [UPLINKED_BEFORE, UPLINKED_AFTER], "linux", None)
     }
 
     /// With the machine's NIC, and then without.
     pub(crate) fn parted(host: &ThrowAwayHost) -> Self {
-        Self::on_street(host, [UPLINKED_BEFORE, PARTED_AFTER])
+        Self::on_street(host, [UPLINKED_BEFORE, PARTED_AFTER], "linux", None)
     }
 
-    fn on_street(host: &ThrowAwayHost, texts: [&str; 2]) -> Self {
+    /// With the machine's NIC at a switch of Open vSwitch, and then with other nodes: at another switch it would have to be given
+    /// back first.
+    pub(crate) fn uplinked_on_ovs(host: &ThrowAwayHost) -> Self {
+        let after = UPLINKED_AFTER.replace("switch: t", "switch: s");
+        Self::on_street(host, [UPLINKED_BEFORE, &after], "ovs", Some(OpenVswitch::start(host)))
+    }
+
+    /// With the machine's NIC at a switch of Open vSwitch, and then without.
+    pub(crate) fn parted_on_ovs(host: &ThrowAwayHost) -> Self {
+        Self::on_street(host, [UPLINKED_BEFORE, PARTED_AFTER], "ovs", Some(OpenVswitch::start(host)))
+    }
+
+    fn on_street(host: &ThrowAwayHost, texts: [&str; 2], backend: &str, ovs: Option<OpenVswitch>) -> Self {
         let street = Street::new();
+        if ovs.is_some() {
+            street.without_offloads();
+        }
         sh(STATIC_V4);
         sh(STATIC_V6);
-        Self { _street: Some(street), ..Self::new(host, texts, None) }
+        wait_until("the address is the machine's own", PATIENCE, || {
+            sh("ip -6 route show table local").contains("db8::10")
+        });
+        let [before, after] = texts.map(|text| text.replace("BACKEND", backend));
+        Self { _street: Some(street), ..Self::new(host, [&before, &after], ovs) }
     }
 
     /// With Open vSwitch, which the host has as long as this is there.
@@ -299,9 +318,9 @@ impl WalkedLab {
         }
     }
 
-    /// The same, of whose points only every other one is walked through: a test a half, which run at once.
-    pub(crate) fn half(self, which: u32) -> Self {
-        Self { one_of: 2, which, ..self }
+    /// The same, of whose points only one of so many is walked through: a test for each part, which run at once.
+    pub(crate) fn part(self, which: u32, one_of: u32) -> Self {
+        Self { one_of, which, ..self }
     }
 
     /// The points to walk through, from one on. Whoever walks ends where there are no more.
@@ -319,8 +338,8 @@ macro_rules! on_each_backend {
     };
     (in halves: $($test:ident),+ $(,)?) => {
         $crate::support::walk::walks!(linux, |host| WalkedLab::linux(host), $($test),+);
-        $crate::support::walk::walks!(ovs_even, |host| WalkedLab::ovs(host).half(0), $($test),+);
-        $crate::support::walk::walks!(ovs_odd, |host| WalkedLab::ovs(host).half(1), $($test),+);
+        $crate::support::walk::walks!(ovs_even, |host| WalkedLab::ovs(host).part(0, 2), $($test),+);
+        $crate::support::walk::walks!(ovs_odd, |host| WalkedLab::ovs(host).part(1, 2), $($test),+);
     };
 }
 

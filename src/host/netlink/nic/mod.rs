@@ -22,6 +22,7 @@ pub(crate) struct Seen {
     pub(crate) mac: Option<MacAddress>,
     pub(crate) mtu: Option<Mtu>,
     pub(crate) up: bool,
+    pub(crate) promiscuous: bool,
     /// The index of what it is a port of.
     pub(crate) master: Option<String>,
     pub(crate) alias: Option<String>,
@@ -39,6 +40,7 @@ pub(crate) fn look(connection: &mut Connection, name: &IfName) -> Result<Option<
         mac: <[u8; 6]>::try_from(link.mac.as_slice()).ok().map(MacAddress::from),
         mtu: Mtu::try_from(link.mtu_bytes).ok(),
         up: link.up,
+        promiscuous: link.promiscuous,
         master: link.master_index.map(|index| links::name_of(index).unwrap_or_else(|| format!("interface {index}"))),
         alias: link.alias,
         routes: route::of(connection, link.index, &addresses)?,
