@@ -48,7 +48,7 @@ fn running_out() -> Vec<String> {
 fn a_lease_of_dhcpv6_moves_and_is_not_prolonged() {
     ThrowAwayHost::run(|host| {
         let mut street = Street::new();
-        lease_by_hand("192.0.2.77");
+        sh(&lease_by_hand("192.0.2.77"));
         let further = ["--dhcp-range=2001:db8::100,2001:db8::1ff,64,2m", "--enable-ra"];
         dnsmasq_with(host, &mut street, "192.0.2.77", ROUTER, &further);
         let _dhclient = dhclient(host);

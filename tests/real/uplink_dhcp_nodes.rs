@@ -62,7 +62,7 @@ fn node_is_on_street(host: &ThrowAwayHost) {
 fn a_node_has_a_lease_of_the_real_network_from_the_first_up_on() {
     ThrowAwayHost::run(|host| {
         let mut street = Street::new();
-        lease_by_hand("192.0.2.77");
+        sh(&lease_by_hand("192.0.2.77"));
         let before = machine();
         dnsmasq(host, &mut street, "192.0.2.77", ROUTER);
         let file = write(host, "lab.yaml", LEASED);

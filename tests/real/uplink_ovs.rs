@@ -91,7 +91,8 @@ fn down_gives_back_first() {
 #[test]
 fn a_switch_that_is_made_anew_has_the_nic_again() {
     ThrowAwayHost::run(|host| {
-        let Machine { street, before, ovs: _ovs } = begin(host);
+        let Machine { street, before: _, ovs: _ovs } = begin(host);
+        let before = nic();
         let with = format!("{LAB}uplink: {{nic: eth0}}\n");
         ok(&["up", &write(host, "with.yaml", &with)]);
         let conversation = Conversation::with(&street, BEHIND);
