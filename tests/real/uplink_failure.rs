@@ -2,8 +2,8 @@
 
 use crate::support::keepers::{keepers, watchers};
 use crate::support::nic::{assert_same, machine};
-use crate::support::run::{ok, sh, text};
-use crate::support::street::{ROUTER, ROUTER_V6, STATIC_V4, STATIC_V6, Street, master, reaches};
+use crate::support::run::{json, ok, sh, text};
+use crate::support::street::{PATIENCE, ROUTER, ROUTER_V6, STATIC_V4, STATIC_V6, Street, master, reaches};
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use crate::uplink::lab;
 use nix::fcntl::{Flock, FlockArg};
@@ -22,11 +22,9 @@ fn what_can_not_be_given_back_stays_where_the_machine_is_reached() {
             let mut failing: Vec<String> = Vec::new();
             let mut said = String::new();
             for _ in 0..times {
-                lab(host);
-                ok(&["uplink", "attach", "eth0"]);
+                attached(host);
                 failing.push(giving_back(host, command, &failing));
-                lab(host);
-                ok(&["uplink", "attach", "eth0"]);
+                attached(host);
                 let output = nslab(command).env("NSLAB_TEST_FAIL_AT", failing.join(",")).output().unwrap();
                 said = format!("after {command:?} with failures at {failing:?}: {}", text(&output));
                 assert!(reaches(ROUTER) && reaches(ROUTER_V6), "{said}");
@@ -64,6 +62,14 @@ fn who_holds_on_to_the_nics_lock_delays_giving_back_by_seconds() {
         drop(held);
         ok(&["down"]);
     });
+}
+
+/// With its keeper at work: one that still waits for the command to end undoes what the next one leaves half-done.
+fn attached(host: &ThrowAwayHost) {
+    lab(host);
+    ok(&["uplink", "attach", "eth0"]);
+    let gateways = || json(&["--json", "uplink", "status"])["gateways"].as_array().map_or(0, Vec::len);
+    wait_until("the keeper has asked the gateways", PATIENCE, || gateways() == 2);
 }
 
 /// At which of its chances to fail a command gives the NIC back for the last time, where it fails at others before.
