@@ -55,10 +55,16 @@ fn change(
     for there in of.nic.addresses.iter().rev() {
         ip(format!("address delete {} dev {from}", there.address));
     }
-    for route in routes {
+    // As they are moved: what was before others is put before them, the last one first, and what is on the link comes first.
+    let is_before = |route: &&NicRoute| !route.is_ipv6() && !route.is_behind;
+    let (before, after): (Vec<&NicRoute>, Vec<&NicRoute>) = routes.iter().partition(is_before);
+    let mut ordered: Vec<&NicRoute> = before.into_iter().rev().chain(after).collect();
+    ordered.sort_by_key(|route| [" via ", " by several ways"].iter().any(|word| route.text.contains(word)));
+    for route in ordered {
         // Where it leads to, then the way, then the rest.
         let (destination, rest) = route.text.split_once(' ').unwrap_or((&route.text, ""));
         let family = if route.is_ipv6() { "-6 " } else { "" };
-        ip(format!("{family}route replace {destination} dev {to} {rest}").trim_end().to_owned());
+        let how = if is_before(&route) { "prepend" } else { "append" };
+        ip(format!("{family}route {how} {destination} dev {to} {rest}").trim_end().to_owned());
     }
 }

@@ -37,4 +37,5 @@ mod uplink_keeper;
 mod uplink_lockout;
 mod uplink_ovs;
 mod uplink_ra;
+mod uplink_routes;
 mod watch;
