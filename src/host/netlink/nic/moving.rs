@@ -1,5 +1,5 @@
 //! Moving what the machine has on one interface to another one: all of it is said in one system call, however much there is, so
-//! that nothing comes in between. What the kernel can do only in another way is said again after it.
+//! that a SIGKILL does not divide it. A route to a router that no address leads to is said again afterwards, as one on the link.
 //!
 //! The order is what keeps connections alive: an address is on both interfaces before it is on one, so that it is the
 //! machine's at every moment; and the routes come last, since the kernel takes away those that prefer an address as

@@ -144,7 +144,7 @@ pub(super) fn superseded(
         address.metric.unwrap_or(usual) == metric(&told)
             && destination(&told).is_some_and(|to| to.prefix() == prefix && to.contains(ip))
     };
-    if has_next_hop(&told) || !addresses.iter().any(comes_with) {
+    if has_next_hop(&told) || told.header.tos != 0 || !addresses.iter().any(comes_with) {
         return Ok(None);
     }
     let mut message = RouteMessage::default();
