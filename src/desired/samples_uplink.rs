@@ -80,7 +80,12 @@ fn found(name: &str, addresses: &[(&str, bool)]) -> FoundNic {
         let is_of = |address: &NicAddress| address.address.is_ipv6() == (family == 10);
         if addresses.iter().any(is_of) {
             let text = format!("default via {gateway} proto static metric 100");
-            routes.push(NicRoute { message: RawMessage(vec![family, 0]), text, is_advertised: false });
+            routes.push(NicRoute {
+                message: RawMessage(vec![family, 0]),
+                text,
+                is_advertised: false,
+                is_behind: false,
+            });
             gateways.push(Gateway { address: gateway.parse().unwrap(), answers: Some(Answer::Echo) });
         }
     }

@@ -98,15 +98,14 @@ fn trunk(spec: &Spec, switch: &Switch, bridge: &HostBridge, nic: &Nic, mark: Str
     }
 }
 
-/// `auto` goes by what the NIC has: an address that does not last is a lease.
+/// `auto` goes by what the NIC has.
 fn address(wanted: &NicUplink, nic: &Nic) -> UplinkAddress {
     match wanted.address {
         AddressMode::Dhcp => UplinkAddress::Dhcp,
         AddressMode::Keep => UplinkAddress::Keep,
         AddressMode::None => UplinkAddress::None,
         AddressMode::Auto => {
-            let is_lease = |address: &&model::NicAddress| address.address.is_ipv4() && !address.is_lasting();
-            if nic.addresses.iter().any(|address| is_lease(&address)) {
+            if nic.addresses.iter().any(model::NicAddress::is_leased) {
                 UplinkAddress::Dhcp
             } else {
                 UplinkAddress::Keep

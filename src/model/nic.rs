@@ -22,7 +22,7 @@ pub struct Nic {
     pub mtu: Mtu,
     /// Whether somebody had set it to take in what is for others (IFF_PROMISC).
     pub promiscuous: bool,
-    /// The machine's addresses on it, but for the link-local ones that the kernel makes; the first of a subnet first.
+    /// The machine's addresses on it, but for the link-local one that the kernel makes; the first of a subnet first.
     pub addresses: Vec<NicAddress>,
     /// The routes out of it, of every table but the local one; those that come with an address are not among them.
     pub routes: Vec<NicRoute>,
@@ -76,6 +76,11 @@ impl NicAddress {
     /// Whether it is there for good, be it to be used for new connections or not.
     pub fn is_lasting(&self) -> bool {
         self.lifetime.is_none_or(|lifetime| lifetime.valid_s == u32::MAX)
+    }
+
+    /// Whether it is taken for a lease: one of IPv4 that is not there for good.
+    pub fn is_leased(&self) -> bool {
+        self.address.is_ipv4() && !self.is_lasting()
     }
 }
 
@@ -155,6 +160,9 @@ pub struct NicRoute {
     pub text: String,
     /// Whether a router's advertisement made it: it has a lifetime, and the next one makes it anew.
     pub is_advertised: bool,
+    /// Whether routes of other interfaces to the same destination with the same metric come before it.
+    #[serde(default)]
+    pub is_behind: bool,
 }
 
 impl NicRoute {

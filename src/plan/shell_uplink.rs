@@ -141,7 +141,7 @@ impl Move<'_> {
             script.line(&format!("    ip -6 route delete \"$to\" dev {from} proto kernel"));
             script.line("done");
         }
-        for route in *routes {
+        for route in ordered(routes) {
             move_route(script, route, from, to);
         }
         for rule in rules.iter().filter(|rule| !rule.text.is_empty()) {
@@ -183,6 +183,19 @@ fn words(there: &NicAddress, is_home: bool) -> String {
     words.join(" ")
 }
 
+/// Whether a route is put before others to the same destination.
+fn is_before(route: &NicRoute) -> bool {
+    !route.is_ipv6() && !route.is_behind
+}
+
+/// As they are moved: what was before others is put before them, the last one first, and what is on the link comes first.
+fn ordered(routes: &[NicRoute]) -> Vec<&NicRoute> {
+    let (before, after): (Vec<&NicRoute>, Vec<&NicRoute>) = routes.iter().partition(|route| is_before(route));
+    let mut ordered: Vec<&NicRoute> = before.into_iter().rev().chain(after).collect();
+    ordered.sort_by_key(|route| [" via ", SEVERAL].iter().any(|word| route.text.contains(word)));
+    ordered
+}
+
 /// Those that are gone with an address already are not missed.
 fn move_route(script: &mut Script, route: &NicRoute, from: &IfName, to: &IfName) {
     let family = if route.is_ipv6() { " -6" } else { "" };
@@ -193,7 +206,14 @@ fn move_route(script: &mut Script, route: &NicRoute, from: &IfName, to: &IfName)
     }
     // A copy as good as the kernel's own of an advertisement would be in its way: it is a little worse.
     let arriving = if route.is_advertised { worse(&route.text) } else { route.text.clone() };
-    script.ip(&NetnsName::Host, format!("{} route replace {arriving} dev {to}", family.trim()).trim_start());
+    let how = if route.is_advertised {
+        "replace"
+    } else if is_before(route) {
+        "prepend"
+    } else {
+        "append"
+    };
+    script.ip(&NetnsName::Host, format!("{} route {how} {arriving} dev {to}", family.trim()).trim_start());
     for leaving in [&route.text, &arriving].into_iter().take(1 + usize::from(route.is_advertised)) {
         script.line(&format!("ip{family} route delete {leaving} dev {from} 2> /dev/null || true"));
     }

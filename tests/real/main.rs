@@ -45,4 +45,5 @@ mod uplink_ovs;
 mod uplink_ovs_address;
 mod uplink_ovs_daemons;
 mod uplink_ra;
+mod uplink_routes;
 mod watch;

@@ -24,7 +24,7 @@ pub(crate) fn lab(host: &ThrowAwayHost) {
 
 /// Attaches the NIC and gives it back, with connections open to these addresses behind the router; `meanwhile` is done in
 /// between. The machine is in the end as it was.
-fn round_trip(host: &ThrowAwayHost, street: &Street, mode: &str, behind: &[&str], meanwhile: impl FnOnce()) {
+pub(crate) fn round_trip(host: &ThrowAwayHost, street: &Street, mode: &str, behind: &[&str], meanwhile: impl FnOnce()) {
     lab(host);
     let before = machine();
     there_and_back(street, mode, behind, meanwhile, |when| assert_same(&before, &machine(), when));

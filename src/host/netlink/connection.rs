@@ -13,6 +13,8 @@ use netlink_packet_core::{
 use netlink_packet_generic::GenlMessage;
 use netlink_packet_route::RouteNetlinkMessage;
 use nix::errno::Errno;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{RcvBufForce, SndBufForce};
 use rtnetlink::sys::Socket;
 use rtnetlink::sys::protocols::{NETLINK_GENERIC, NETLINK_ROUTE, NETLINK_SOCK_DIAG};
 use std::marker::PhantomData;
@@ -24,6 +26,11 @@ const RECEIVE_BYTES: usize = 32 * 1024;
 
 /// Requests sent in one system call. Their answers wait in the socket's receive buffer, which holds a few hundred.
 const BATCH: usize = 64;
+
+/// What an answer to a request takes at most of the receive buffer, with the kernel's own words and its book-keeping; and what
+/// a send buffer has to have beyond what is sent (netlink_sendmsg, net/netlink/af_netlink.c).
+const ANSWER_BYTES: usize = 4096;
+const SEND_SLACK_BYTES: usize = 1024;
 
 /// How often a dump is begun anew because something changed meanwhile (NLM_F_DUMP_INTR).
 const DUMP_ATTEMPTS: usize = 16;
@@ -113,24 +120,57 @@ impl<M: NetlinkSerializable + NetlinkDeserializable> Connection<M> {
         let mut results = Vec::with_capacity(requests.len());
         let mut requests = requests.into_iter().peekable();
         while requests.peek().is_some() {
-            let mut bytes = Vec::new();
-            let mut sent = 0;
-            for (message, flags) in requests.by_ref().take(BATCH) {
-                self.append(&mut bytes, message, flags | NLM_F_ACK);
-                sent += 1;
-            }
+            let (bytes, sent) = self.joined(requests.by_ref().take(BATCH));
             self.send(&bytes)?;
-            let wanted = results.len() + sent;
-            while results.len() < wanted {
-                self.receive(|message| {
-                    if let NetlinkPayload::Error(error) = &message.payload {
-                        results.push(if error.code.is_none() { Ok(()) } else { Err(NetlinkError::from(error)) });
-                    }
-                    Ok(())
-                })?;
-            }
+            self.receive_results(sent, &mut results)?;
         }
         Ok(results)
+    }
+
+    /// Does many things in one system call, however many they are; for the rest as [`Self::execute_all`].
+    pub(super) fn execute_at_once(
+        &mut self,
+        requests: Vec<Request<M>>,
+    ) -> Result<Vec<Result<(), NetlinkError>>, NetlinkError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (bytes, sent) = self.joined(requests);
+        if sent > BATCH {
+            let failed = |errno: Errno| NetlinkError::Socket(errno.into());
+            setsockopt(&*self.socket, SndBufForce, &(bytes.len() + SEND_SLACK_BYTES)).map_err(failed)?;
+            setsockopt(&*self.socket, RcvBufForce, &(sent * ANSWER_BYTES)).map_err(failed)?;
+        }
+        self.send(&bytes)?;
+        let mut results = Vec::with_capacity(sent);
+        self.receive_results(sent, &mut results)?;
+        Ok(results)
+    }
+
+    fn joined(&mut self, requests: impl IntoIterator<Item = Request<M>>) -> (Vec<u8>, usize) {
+        let (mut bytes, mut count) = (Vec::new(), 0);
+        for (message, flags) in requests {
+            self.append(&mut bytes, message, flags | NLM_F_ACK);
+            count += 1;
+        }
+        (bytes, count)
+    }
+
+    fn receive_results(
+        &mut self,
+        count: usize,
+        results: &mut Vec<Result<(), NetlinkError>>,
+    ) -> Result<(), NetlinkError> {
+        let wanted = results.len() + count;
+        while results.len() < wanted {
+            self.receive(|message| {
+                if let NetlinkPayload::Error(error) = &message.payload {
+                    results.push(if error.code.is_none() { Ok(()) } else { Err(NetlinkError::from(error)) });
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Asks for one thing.

@@ -39,7 +39,7 @@ pub(crate) use neighbours::{
     Neighbour, forget as forget_neighbours, is_reached as is_reached_neighbour, resolved as resolved_neighbours,
 };
 pub(crate) use nic::{
-    Move, Seen as SeenNic, carry_out as move_nic, drop_copies, drop_moved_defaults, gateway as gateway_of,
+    Master, Move, Seen as SeenNic, carry_out as move_nic, drop_copies, drop_moved_defaults, gateways as gateways_of,
     has_next_hop_object, look as look_at_nic,
 };
 pub(crate) use qdiscs::{change as set_qdiscs, probe as probe_qdiscs};

@@ -9,7 +9,7 @@ use crate::host::advertiser::solicit;
 use crate::host::dhcp::now_ms;
 use crate::host::error::{FileContext, NetlinkContext};
 use crate::host::facade::Host;
-use crate::host::netlink::{self, Connection, Move, SeenNic};
+use crate::host::netlink::{self, Connection, Master, Move, SeenNic};
 use crate::model::{Answer, DEAF, IfName, NetnsName, NicAddress, NicRoute, Uplink, UplinkAddress};
 use ipnetwork::IpNetwork;
 use nix::errno::Errno;
@@ -199,7 +199,7 @@ fn attach(connection: &mut Connection, of: &Uplink) -> Result<(), HostError> {
         rules: if moves { &nic.rules } else { &[] },
         nic: &nic.name,
         told_index: nic.index,
-        master: of.master().map(Some),
+        master: of.master().map_or(Master::Left, Master::Bridge),
         routers: &gateways,
     };
     fault::point(|| format!("before the machine's address moves to {onto}"));
@@ -256,7 +256,7 @@ fn detach(connection: &mut Connection, of: &Uplink) -> Result<bool, HostError> {
         // What is left of the former one goes along, as long as the kernel has it.
         let there = on_onto.iter().chain([&on_nic]).flat_map(|seen| &seen.addresses);
         let there: Vec<IpNetwork> = there.map(|there| there.address).collect();
-        now.retain(|address| !is_leased(address) || there.contains(&address.address));
+        now.retain(|address| !address.is_leased() || there.contains(&address.address));
         now.extend(another.iter().cloned());
         leaving.extend(another.iter().cloned());
         routes.retain(NicRoute::is_ipv6);
@@ -271,7 +271,7 @@ fn detach(connection: &mut Connection, of: &Uplink) -> Result<bool, HostError> {
         nic: &nic.name,
         told_index: nic.index,
         // Whatever else it was made a port of since is somebody's own doing.
-        master: is_port.then_some(None),
+        master: if is_port { Master::None } else { Master::Left },
         routers: &gateways,
     };
     fault::point(|| format!("before the machine's address moves to {}", nic.name));
@@ -281,7 +281,7 @@ fn detach(connection: &mut Connection, of: &Uplink) -> Result<bool, HostError> {
     give_back(connection, &plan)?;
     if let Some(on_onto) = on_onto.filter(|_| !another.is_empty()) {
         let routes: Vec<NicRoute> = on_onto.routes.into_iter().filter(|route| !route.is_ipv6()).collect();
-        let plan = Move { routes: &routes, rules: &[], told_index: on_onto.index, master: None, ..plan };
+        let plan = Move { routes: &routes, rules: &[], told_index: on_onto.index, master: Master::Left, ..plan };
         give_back(connection, &plan)?;
     }
     fault::point(|| format!("after the machine's address moved to {}", nic.name));
@@ -292,18 +292,14 @@ fn detach(connection: &mut Connection, of: &Uplink) -> Result<bool, HostError> {
     Ok(true)
 }
 
-fn is_leased(address: &NicAddress) -> bool {
-    address.address.is_ipv4() && !address.is_lasting()
-}
-
 /// The lease that came in the place of the one that the NIC had: the network has moved the machine meanwhile, and that is
 /// where it is to be found.
 fn another_lease(of: &Uplink, on_onto: &SeenNic) -> Vec<NicAddress> {
-    let known: Vec<IpNetwork> = of.nic.addresses.iter().filter(|a| is_leased(a)).map(|a| a.address).collect();
+    let known: Vec<IpNetwork> = of.nic.addresses.iter().filter(|a| a.is_leased()).map(|a| a.address).collect();
     if of.address != UplinkAddress::Dhcp || known.is_empty() {
         return Vec::new();
     }
-    let is_another = |there: &&NicAddress| is_leased(there) && !known.contains(&there.address);
+    let is_another = |there: &&NicAddress| there.is_leased() && !known.contains(&there.address);
     on_onto.addresses.iter().filter(is_another).cloned().collect()
 }
 

@@ -55,7 +55,7 @@ fn described(name: IfName, seen: SeenNic) -> Result<Nic, HostError> {
         return Err(NicError::NextHop { nic: name, route: route.text.clone() }.into());
     }
     let mut gateways: Vec<Gateway> = Vec::new();
-    for address in routes.iter().filter_map(netlink::gateway_of) {
+    for address in routes.iter().flat_map(|route| netlink::gateways_of(route, index)) {
         if gateways.iter().all(|gateway| gateway.address != address) {
             gateways.push(Gateway { address, answers: None });
         }

@@ -79,8 +79,10 @@ impl Lease {
 
     async fn hold_one(&self, keeper: &Keeper, uplink: &Uplink) -> DhcpError {
         let mut options = LeaseOptions::new(uplink.onto.clone(), uplink.nic.mac);
-        let of_ipv4 = |address: &&crate::model::NicAddress| address.address.is_ipv4() && !address.is_lasting();
-        options.wanted = uplink.nic.addresses.iter().find(of_ipv4).and_then(|known| match known.address.ip() {
+        options.wanted = uplink.nic.addresses.iter().find(|address| address.is_leased()).and_then(|known| match known
+            .address
+            .ip()
+        {
             IpAddr::V4(ip) => Some(ip),
             IpAddr::V6(_) => None,
         });

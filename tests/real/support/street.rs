@@ -77,6 +77,17 @@ impl Street {
         sh("ethtool -K eth0 tx off > /dev/null");
     }
 
+    /// Lays another cable, to `eth1`.
+    pub(crate) fn plug_another(&self) {
+        sh(&format!("ip link add eth1 type veth peer name side netns {}", self.path()));
+        self.sh("ip addr add 203.0.113.1/24 dev side; ip link set side up");
+        sh("ip address add 203.0.113.10/24 dev eth1; ip link set eth1 up");
+        wait_until("the other NIC's own address is known to be nobody else's", PATIENCE, || {
+            let shown = sh("ip -6 address show dev eth1");
+            shown.contains("fe80:") && !shown.contains("tentative")
+        });
+    }
+
     fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.netns.as_raw_fd())
     }
@@ -128,7 +139,9 @@ impl Street {
 impl Drop for Street {
     fn drop(&mut self) {
         self.end_servers();
-        let _ = Command::new("ip").args(["link", "delete", "eth0"]).output();
+        for nic in ["eth0", "eth1"] {
+            let _ = Command::new("ip").args(["link", "delete", nic]).output(); // there may be just the one
+        }
     }
 }
 

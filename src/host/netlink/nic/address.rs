@@ -22,17 +22,38 @@ const SETTABLE: AddressFlags = AddressFlags::Nodad
     .union(AddressFlags::Mcautojoin);
 
 /// The addresses of an interface, in the kernel's order, but for the link-local ones that it makes itself.
-pub(super) fn of(connection: &mut Connection, index: u32, name: &IfName) -> Result<Vec<NicAddress>, NetlinkError> {
+pub(super) fn of(
+    connection: &mut Connection,
+    index: u32,
+    name: &IfName,
+    mac: &[u8],
+) -> Result<Vec<NicAddress>, NetlinkError> {
     let all = addresses::dump(connection)?;
-    Ok(all.iter().filter(|message| message.header.index == index).filter_map(|message| read(message, name)).collect())
+    // Since 5.18 the kernel does: then at least `::1` is said to be its own, where there is anything of IPv6.
+    let tells = all.iter().any(|there| there.attributes.iter().any(|a| matches!(a, AddressAttribute::Protocol(_))));
+    let is_kernels = |message: &AddressMessage| is_kernels_link_local(message, tells, mac);
+    let its = all.iter().filter(|message| message.header.index == index && !is_kernels(message));
+    Ok(its.filter_map(|message| read(message, name)).collect())
+}
+
+/// Whether the kernel has made a link-local address. Where it does not tell, by how it would make it: from the MAC address
+/// (RFC 4291, appendix A), or from a secret (RFC 7217).
+fn is_kernels_link_local(message: &AddressMessage, tells: bool, mac: &[u8]) -> bool {
+    let Some(IpNetwork::V6(network)) = addresses::address_in(message) else { return false };
+    if !network.ip().is_unicast_link_local() {
+        return false;
+    }
+    if tells {
+        return message.attributes.contains(&AddressAttribute::Protocol(AddressProtocol::LinkLocal));
+    }
+    let is_from_mac = matches!(mac, [a, b, c, d, e, f]
+        if network.ip().octets()[8..] == [a ^ 2, *b, *c, 0xff, 0xfe, *d, *e, *f]);
+    let is_from_secret = |attribute: &AddressAttribute| matches!(attribute, AddressAttribute::Flags(flags) if flags.contains(AddressFlags::StablePrivacy));
+    is_from_mac || message.attributes.iter().any(is_from_secret)
 }
 
 fn read(message: &AddressMessage, name: &IfName) -> Option<NicAddress> {
     let address = addresses::address_in(message)?;
-    let is_own = matches!(address, IpNetwork::V6(network) if network.ip().is_unicast_link_local());
-    if is_own {
-        return None;
-    }
     let mut read = NicAddress {
         address,
         peer: None,

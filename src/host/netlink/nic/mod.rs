@@ -8,8 +8,8 @@ mod rule;
 mod words;
 
 pub(crate) use advertised::drop_copies;
-pub(crate) use moving::{Move, carry_out};
-pub(crate) use route::{drop_moved_defaults, gateway, has_next_hop_object};
+pub(crate) use moving::{Master, Move, carry_out};
+pub(crate) use route::{drop_moved_defaults, gateways, has_next_hop_object};
 
 use super::connection::Connection;
 use super::errno::NetlinkError;
@@ -23,7 +23,7 @@ pub(crate) struct Seen {
     pub(crate) mtu: Option<Mtu>,
     pub(crate) up: bool,
     pub(crate) promiscuous: bool,
-    /// The index of what it is a port of.
+    /// The name of what it is a port of.
     pub(crate) master: Option<String>,
     pub(crate) alias: Option<String>,
     pub(crate) addresses: Vec<NicAddress>,
@@ -34,7 +34,7 @@ pub(crate) struct Seen {
 /// Reads what the machine has on an interface of the calling thread's namespace; `None` where there is no such.
 pub(crate) fn look(connection: &mut Connection, name: &IfName) -> Result<Option<Seen>, NetlinkError> {
     let Some(link) = links::find(connection, name.as_str())? else { return Ok(None) };
-    let addresses = address::of(connection, link.index, name)?;
+    let addresses = address::of(connection, link.index, name, &link.mac)?;
     Ok(Some(Seen {
         index: link.index,
         mac: <[u8; 6]>::try_from(link.mac.as_slice()).ok().map(MacAddress::from),

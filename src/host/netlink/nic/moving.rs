@@ -1,4 +1,5 @@
-//! Moving what the machine has on one interface to another one, in as few system calls as there can be.
+//! Moving what the machine has on one interface to another one: all of it is said in one system call, however much there is, so
+//! that a SIGKILL does not divide it. A route to a router that no address leads to is said again afterwards, as one on the link.
 //!
 //! The order is what keeps connections alive: an address is on both interfaces before it is on one, so that it is the
 //! machine's at every moment; and the routes come last, since the kernel takes away those that prefer an address as
@@ -34,10 +35,21 @@ pub(crate) struct Move<'a> {
     pub(crate) nic: &'a IfName,
     /// The index that it had when they were told.
     pub(crate) told_index: u32,
-    /// The bridge that the NIC is a port of then, or none; left as it is where somebody else sees to it.
-    pub(crate) master: Option<Option<&'a IfName>>,
+    /// What the NIC is a port of then.
+    pub(crate) master: Master<'a>,
     /// The routers, whose MAC addresses are known already.
     pub(crate) routers: &'a [IpAddr],
+}
+
+/// What becomes of a NIC's being a port.
+#[derive(Clone, Copy)]
+pub(crate) enum Master<'a> {
+    /// It is left as it is: somebody else sees to it.
+    Left,
+    /// It is none any more.
+    None,
+    /// It is one of this bridge.
+    Bridge(&'a IfName),
 }
 
 /// Does it. Done twice, or on top of a half-done one, it ends the same.
@@ -53,8 +65,12 @@ pub(crate) fn carry_out(connection: &mut Connection, plan: &Move<'_>) -> Result<
         in_order_of_coming(plan.addresses)
             .map(|address| (arriving(address, Known::Yes), NLM_F_CREATE | NLM_F_REPLACE, Forgiven::Nothing)),
     );
-    if let Some(master) = plan.master {
-        let master = master.map(|bridge| links::index_of(bridge.as_str())).transpose()?.unwrap_or(0);
+    let master = match plan.master {
+        Master::Left => None,
+        Master::None => Some(0),
+        Master::Bridge(bridge) => Some(links::index_of(bridge.as_str())?),
+    };
+    if let Some(master) = master {
         let message = LinkUnspec::new_with_name(plan.nic.as_str()).controller(master).build();
         requests.push((RouteNetlinkMessage::SetLink(message), 0, Forgiven::Nothing));
     }
@@ -73,9 +89,11 @@ pub(crate) fn carry_out(connection: &mut Connection, plan: &Move<'_>) -> Result<
         }
     }
     for told in plan.routes {
-        let flags = NLM_F_CREATE | NLM_F_REPLACE;
-        let message = route::arriving(told, plan.told_index, to)?;
-        requests.push((RouteNetlinkMessage::NewRoute(message), flags, Forgiven::Nothing));
+        let superseded = route::superseded(told, plan.addresses, to)?;
+        requests.extend(superseded.map(|kernels| (RouteNetlinkMessage::DelRoute(kernels), 0, Forgiven::Absence)));
+    }
+    for (message, flags) in route::coming(plan.routes, plan.told_index, to)? {
+        requests.push((RouteNetlinkMessage::NewRoute(message), flags, Forgiven::Existence));
     }
     for told in plan.routes {
         for message in from.map(|from| route::leaving(told, plan.told_index, from)).transpose()?.into_iter().flatten() {
@@ -93,14 +111,14 @@ pub(crate) fn carry_out(connection: &mut Connection, plan: &Move<'_>) -> Result<
 
     let (messages, forgiven): (Vec<Request>, Vec<Forgiven>) =
         requests.into_iter().map(|(message, flags, forgiven)| ((message, flags), forgiven)).unzip();
-    let results = connection.execute_all(messages.clone())?;
+    let results = connection.execute_at_once(messages.clone())?;
     for ((result, request), forgiven) in results.into_iter().zip(messages).zip(forgiven) {
         match (result, request) {
             // A route may outlive the address by which its router was reached.
             (Err(error), (RouteNetlinkMessage::NewRoute(message), flags)) if error.is(&UNREACHABLE) => {
                 let result = connection.execute(RouteNetlinkMessage::NewRoute(route::on_link(message)), flags);
                 // What the NIC had it may not get back, where the source that it prefers is nobody's any more; the rest is.
-                result.forgive(if is_home { &UNREACHABLE } else { &[] })?;
+                result.forgive(&[Errno::EEXIST]).forgive(if is_home { &UNREACHABLE } else { &[] })?;
             }
             (result, _) => result.forgive(forgiven.errnos())?,
         }
