@@ -10,8 +10,8 @@ pub(super) fn apply(there: Option<&mut ObservedUplink>, op: &Op) -> Result<(), S
     match op {
         Op::SetHostBridge(of) => there.onto = Some(bridge(of)),
         Op::RemoveHostBridge(_) => there.onto = None,
-        Op::StartKeeper(_) => there.keepers = 1,
-        Op::StopKeeper(_) => there.keepers = 0,
+        Op::StartKeeper(_) => (there.is_watched, there.keepers) = (true, 1),
+        Op::StopKeeper(_) => (there.is_watched, there.keepers) = (false, 0),
         Op::ReleaseNic(_) => there.is_released = true,
         Op::TakeBackNic(_) => there.is_released = false,
         Op::AttachUplink(of) => attach(there, of)?,

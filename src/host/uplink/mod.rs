@@ -19,6 +19,6 @@ pub(crate) use asking::{Asked, LEASE, LINE, ask, bind};
 pub use error::NicError;
 pub(super) use keeper::watch_keeper;
 pub(super) use keeper::{KEEPER, WATCHER};
-pub use keeper::{KeeperFiles, Readiness, begin_keeper};
+pub use keeper::{KeeperFiles, Readiness, begin_keeper, is_gone, start_watcher};
 pub use observe::carrier;
 pub(crate) use sight::{LeaseState, SeenGateway, SeenLease, Sight};

@@ -10,7 +10,7 @@ mod socket;
 mod watching;
 
 use crate::Error;
-use crate::host::{self, KeeperFiles, Readiness, Sight, begin_keeper};
+use crate::host::{self, KeeperFiles, Readiness, Sight, begin_keeper, start_watcher};
 use crate::lab::Nslab;
 use crate::model::LabName;
 use crate::state::StateRoot;
@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::process::Child;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 
 /// What all parts of a keeper know.
@@ -61,19 +60,15 @@ async fn run(directory: &Path, readiness: Readiness) -> Result<(), Box<dyn std::
         lease: lease::Lease::default(),
         ends: AtomicBool::new(false),
     };
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = host::bind(&keeper.files)?;
     // The first one before anybody relies on this: from here on, one kill is not enough to be rid of both.
-    let watcher = Mutex::new(Readiness::watcher(directory).ok());
+    let watcher = Mutex::new(start_watcher(directory).ok());
     readiness.tell()?;
     let result: Result<(), Error> = tokio::select! {
         result = keeper.watch_over() => result,
         () = socket::serve(&listener, &keeper) => Ok(()),
         () = keeper.be_watched(&watcher) => Ok(()),
         () = keeper.lease.hold(&keeper) => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
     };
     // It ends in order: nobody is to start it anew.
     keeper.ends.store(true, Ordering::Relaxed);
@@ -93,7 +88,7 @@ impl Keeper {
             if self.ends.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
-            match Readiness::watcher(&self.directory) {
+            match start_watcher(&self.directory) {
                 Ok(child) => drop(watcher.lock().await.replace(child)),
                 // No process to be had now.
                 Err(_) => tokio::time::sleep(AGAIN).await,

@@ -30,7 +30,7 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) -> Result<(), PlanErro
         && there.is_some_and(|there| is_attached(wanted, there))
         && wanted.ovs().is_none_or(|ovs| is_plugged(ovs, world.observed))
     {
-        if there.is_some_and(|there| there.keepers == 0) {
+        if there.is_some_and(|there| !there.is_watched) {
             start_keeper(wanted, true, steps);
         }
         return Ok(());
