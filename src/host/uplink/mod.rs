@@ -7,6 +7,7 @@ mod asking;
 mod attach;
 mod bridge;
 mod error;
+mod holder;
 mod keeper;
 mod look;
 mod meter;

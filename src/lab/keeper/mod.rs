@@ -9,10 +9,10 @@ mod lease;
 mod socket;
 mod watching;
 
-use crate::Error;
 use crate::host::{self, KeeperFiles, Readiness, Sight, begin_keeper, start_watcher};
 use crate::lab::Nslab;
 use crate::model::LabName;
+use crate::plan::Made;
 use crate::state::StateRoot;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub(super) struct Keeper {
     directory: PathBuf,
     sight: Arc<Mutex<Sight>>,
     lease: lease::Lease,
+    /// What of the lab is its uplink's, as the journal said last: should that be gone.
+    memory: Mutex<Option<Made>>,
     /// Whether it is about to end, so that nobody is to be started any more to watch over it.
     ends: AtomicBool,
 }
@@ -58,25 +60,27 @@ async fn run(directory: &Path, readiness: Readiness) -> Result<(), Box<dyn std::
         directory: directory.to_owned(),
         sight: Arc::default(),
         lease: lease::Lease::default(),
+        memory: Mutex::default(),
         ends: AtomicBool::new(false),
     };
     let listener = host::bind(&keeper.files)?;
     // The first one before anybody relies on this: from here on, one kill is not enough to be rid of both.
     let watcher = Mutex::new(start_watcher(directory).ok());
     readiness.tell()?;
-    let result: Result<(), Error> = tokio::select! {
-        result = keeper.watch_over() => result,
-        () = socket::serve(&listener, &keeper) => Ok(()),
-        () = keeper.be_watched(&watcher) => Ok(()),
-        () = keeper.lease.hold(&keeper) => Ok(()),
-    };
+    tokio::select! {
+        () = keeper.watch_over() => {}
+        () = keeper.make_way() => {}
+        () = socket::serve(&listener, &keeper) => {}
+        () = keeper.be_watched(&watcher) => {}
+        () = keeper.lease.hold(&keeper) => {}
+    }
     // It ends in order: nobody is to start it anew.
     keeper.ends.store(true, Ordering::Relaxed);
     if let Some(child) = watcher.lock().await.as_mut() {
         let child: &mut Child = child;
         child.kill().await?;
     }
-    Ok(result?)
+    Ok(())
 }
 
 impl Keeper {
