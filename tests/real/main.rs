@@ -31,6 +31,7 @@ mod state;
 mod support;
 mod throw_away_host;
 mod uplink;
+mod uplink_confirm;
 mod uplink_crash;
 mod uplink_dhcp;
 mod uplink_keeper;
