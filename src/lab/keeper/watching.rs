@@ -93,6 +93,9 @@ impl Keeper {
     async fn settle(&self) -> Result<Settled, Error> {
         let Some(locked) = self.nslab.root().lock_lab(&self.lab, || {}).await? else { return Ok(Settled::Gone) };
         let state = locked.read()?;
+        if host::is_gone(&self.directory) {
+            return Ok(Settled::Gone); // an empty journal is what was read then, perhaps
+        }
         self.remember(&state).await;
         let has_uplink = state.made().resources.uplink.is_some();
         match (state.record.and_then(|record| record.made.resources.uplink), state.pending) {
