@@ -85,7 +85,7 @@ fn who_watches_is_ended_at_once() {
 }
 
 /// A command that attaches, stopped (Ctrl-Z) once the NIC is a port; it still has the lab's lock.
-fn stopped_attach(host: &ThrowAwayHost) -> Child {
+fn stopped_attach() -> Child {
     // Nothing answers, so that it waits for the gateway, for ten seconds.
     sh("nft 'table inet wall { chain out { type filter hook output priority 0; oifname lab-uplink drop; }; }'");
     let mut attach = nslab(["uplink", "attach", "eth0", "--confirm", "4"]);
@@ -93,7 +93,7 @@ fn stopped_attach(host: &ThrowAwayHost) -> Child {
     wait_until("the NIC is a port", PATIENCE, || master("eth0").is_some());
     send(attach.id().cast_signed(), Signal::SIGSTOP);
     sh("nft delete table inet wall");
-    assert!(Path::new("/run/nslab/labs/lab/plan.json").exists(), "{:?}", host.scratch());
+    assert!(Path::new("/run/nslab/labs/lab/plan.json").exists());
     attach
 }
 
@@ -102,7 +102,7 @@ fn a_command_that_was_stopped_keeps_nobody_from_undoing() {
     ThrowAwayHost::run(|host| {
         let (street, before) = begin(host);
         let conversation = Conversation::with(&street, BEHIND);
-        let mut attach = stopped_attach(host);
+        let mut attach = stopped_attach();
         // It goes on to undo what it did, or is killed and the keeper does.
         wait_until("the command has ended", PATIENCE, || attach.try_wait().unwrap().is_some());
         assert!(!attach.wait().unwrap().success());

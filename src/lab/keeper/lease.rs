@@ -21,20 +21,20 @@ pub(super) struct Lease {
     is_wanted: watch::Sender<bool>,
     is_settled: watch::Sender<bool>,
     /// Whether a command has asked for it.
-    is_waited_for: watch::Sender<bool>,
+    has_asker: watch::Sender<bool>,
 }
 
 impl Default for Lease {
     fn default() -> Self {
         let no = || watch::Sender::new(false);
-        Self { is_wanted: no(), is_settled: no(), is_waited_for: no() }
+        Self { is_wanted: no(), is_settled: no(), has_asker: no() }
     }
 }
 
 impl Lease {
     /// Wants a lease, and waits until there is one or it is known that there is none.
     pub(super) async fn wanted(&self) {
-        self.is_waited_for.send_replace(true);
+        self.has_asker.send_replace(true);
         self.is_wanted.send_replace(true);
         let _ = self.is_settled.subscribe().wait_for(|is_settled| *is_settled).await; // the sender is `self`'s
     }
@@ -73,7 +73,7 @@ impl Lease {
             if let Some(error) = ended {
                 tell(keeper, |lease| lease.state = LeaseState::Failed(crate::error::chain(&error))).await;
                 let is_first = !self.is_settled.send_replace(true);
-                if is_first && *self.is_waited_for.borrow() {
+                if is_first && *self.has_asker.borrow() {
                     // The command that waits for it undoes what it did.
                     self.is_wanted.send_replace(false);
                 } else {
