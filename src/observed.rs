@@ -53,7 +53,9 @@ pub struct ObservedUplink {
     pub nic: Option<ObservedPlace>,
     /// The interface that the machine's address is to move to.
     pub onto: Option<ObservedPlace>,
-    /// The keepers that run for the lab.
+    /// Whether anybody watches over it, the calling process included.
+    pub is_watched: bool,
+    /// Who watches over it, but for the calling process and who watches over that: those that are to be ended.
     pub keepers: usize,
     /// Whether who manages the NIC was told to let go of it, and not yet to take it back.
     pub is_released: bool,

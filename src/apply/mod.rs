@@ -19,7 +19,7 @@ pub use effects::{EffectError, Effects, Gap, HostEffects};
 pub use error::{ApplyError, Cause};
 pub use executor::{Done, Progress};
 pub use failure::{StepFailure, UndoReport};
-pub use part::part;
+pub use part::{part, part_without_journal};
 pub use planning::{OvsdbOptions, Planned, desired_of, plan_up, script_names_root};
 pub use shared::{forget, tidy};
 pub use stop::Stop;

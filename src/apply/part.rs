@@ -1,14 +1,15 @@
 //! Giving the machine's NIC and address back, whatever else is the matter with the lab.
 
 use super::down::{take_away, unseen};
-use super::executor::Done;
+use super::executor::{self, Done, OnFailure};
 use super::planning::look;
-use super::{ApplyError, Context, HostEffects, Outcome};
+use super::{ApplyError, Context, HostEffects, Outcome, Stop};
 use crate::host::KeeperFiles;
+use crate::model::LabName;
 use crate::observe::Privilege;
-use crate::plan::{self, Plan, Stage};
+use crate::plan::{self, Made, Plan, Stage};
 use crate::spec::Spec;
-use crate::state::{LabState, LockedLab, Pending, Record, Verb};
+use crate::state::{LabPaths, LabState, LockedLab, Pending, Record, Verb};
 
 /// Takes away what a lab has of an uplink, and nothing else. The journal knows no more of it then.
 ///
@@ -68,8 +69,40 @@ fn begin(lab: &LockedLab, state: &LabState, plan: &Plan) -> Result<(), ApplyErro
     Ok(())
 }
 
+/// As [`part`], of a lab whose directory somebody removed: what of it is the uplink's was known before. Nobody can hold the
+/// lab, or write anything down.
+///
+/// # Errors
+/// When something of it is left.
+///
+/// # Cancel safety
+/// As [`up()`](super::up()).
+pub async fn part_without_journal(
+    context: &Context,
+    paths: &LabPaths,
+    lab: &LabName,
+    parts: &Made,
+) -> Result<(), ApplyError> {
+    let mut observed = look(&context.host, lab, &[&parts.resources], Privilege::Full).await?;
+    if let (Some(uplink), Some(there)) = (&parts.resources.uplink, &mut observed.uplink) {
+        // The note that says so is gone with the rest.
+        there.is_released = !uplink.holders.is_empty();
+    }
+    let (plan, _) = plan::destroy(parts, &observed);
+    let effects = HostEffects::new(context.host.clone(), paths.logs(), lab, None);
+    let mut done = Done::default();
+    executor::run(&plan, |_| true, &effects, OnFailure::GoOn, &Stop::never(), &context.progress, &mut done).await;
+    let observed = look(&context.host, lab, &[&parts.resources], Privilege::Full).await?;
+    let (left, _) = plan::destroy(parts, &observed);
+    if left.steps.is_empty() {
+        return Ok(());
+    }
+    let left = left.steps.iter().map(|step| step.op.to_string()).collect();
+    Err(ApplyError::Left { lab: lab.clone(), left, failures: done.failures })
+}
+
 /// Writes down that there is no uplink any more. A command that was stopped and was about nothing else has left nothing.
-fn forget(lab: &LockedLab, state: LabState, rest: plan::Made) -> Result<(), ApplyError> {
+fn forget(lab: &LockedLab, state: LabState, rest: Made) -> Result<(), ApplyError> {
     let LabState { record, pending, instance: _ } = state;
     let without = |record: Record| {
         let (_, made) = record.made.parted();

@@ -57,7 +57,7 @@ pub use privilege::is_privileged;
 pub use processes::EndedProcess;
 pub use shared::SharedDirectories;
 pub(crate) use uplink::{Asked, LEASE, LINE, LeaseState, SeenGateway, SeenLease, Sight, ask, bind};
-pub use uplink::{KeeperFiles, NicError, Readiness, begin_keeper, carrier};
+pub use uplink::{KeeperFiles, NicError, Readiness, begin_keeper, carrier, is_gone, start_watcher};
 
 /// Where ip-netns(8) pins namespaces.
 pub const PIN_DIRECTORY: &str = "/run/netns";

@@ -124,26 +124,51 @@ pub(super) async fn end(netns: &PinName, inode: u64, pids: &[i32]) -> Result<Vec
 
 /// Ends one process; returns whether it took a SIGKILL, or `None` where it had ended, or left, before.
 pub(super) async fn end_one(pid: i32, inode: u64) -> io::Result<Option<bool>> {
-    let Some(raw) = Pid::from_raw(pid) else { return Ok(None) };
-    let handle = match pidfd_open(raw, PidfdFlags::NONBLOCK) {
-        Err(rustix::io::Errno::SRCH) => return Ok(None),
-        result => result?,
-    };
-    // The number may have passed to another process since the scan. From here on the handle holds on to the process.
+    let Some(held) = Held::of(pid)? else { return Ok(None) };
+    // The number may have passed to another process since the scan.
     if !is_in_netns(pid, inode) || has_left(pid, inode).await {
         return Ok(None);
     }
-    let handle = readiness::watch(handle)?;
-    signal(&handle, Signal::TERM)?;
-    signal(&handle, Signal::CONT)?; // one that was stopped would not see the other
-    if has_ended(&handle, GRACE).await? {
-        return Ok(Some(false));
+    held.end().await.map(Some)
+}
+
+/// A process that is held on to: its number may pass to another one, this does not. Whether it is the one that was meant
+/// is to be seen after.
+pub(super) struct Held(AsyncFd<OwnedFd>);
+
+impl Held {
+    /// `None` where there is no such process.
+    pub(super) fn of(pid: i32) -> io::Result<Option<Self>> {
+        let Some(raw) = Pid::from_raw(pid) else { return Ok(None) };
+        match pidfd_open(raw, PidfdFlags::NONBLOCK) {
+            Err(rustix::io::Errno::SRCH) => Ok(None),
+            result => Ok(Some(Self(readiness::watch(result?)?))),
+        }
     }
-    signal(&handle, Signal::KILL)?;
-    if has_ended(&handle, KILL).await? {
-        return Ok(Some(true));
+
+    /// SIGTERM, and SIGKILL after two seconds; returns whether it took that.
+    pub(super) async fn end(&self) -> io::Result<bool> {
+        signal(&self.0, Signal::TERM)?;
+        signal(&self.0, Signal::CONT)?; // one that was stopped would not see the other
+        if has_ended(&self.0, GRACE).await? {
+            return Ok(false);
+        }
+        self.kill()?;
+        self.wait_killed().await.map(|()| true)
     }
-    Err(io::Error::from_raw_os_error(nix::libc::ETIMEDOUT))
+
+    /// SIGKILL, without waiting for its end.
+    pub(super) fn kill(&self) -> io::Result<()> {
+        signal(&self.0, Signal::KILL)
+    }
+
+    /// Waits for the end of one that was killed.
+    pub(super) async fn wait_killed(&self) -> io::Result<()> {
+        if has_ended(&self.0, KILL).await? {
+            return Ok(());
+        }
+        Err(io::Error::from_raw_os_error(nix::libc::ETIMEDOUT))
+    }
 }
 
 /// Whether a process that is not in the namespace itself, but has a thread there, leaves it by itself: another nslab, that

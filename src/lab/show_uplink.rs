@@ -24,7 +24,7 @@ fn nic(desired: &Resources, observed: &Observed) -> Option<NicReport> {
         attached: plan::is_attached(uplink, &there),
         onto: onto.clone(),
         address: address.as_str().to_owned(),
-        watched: there.keepers > 0,
+        watched: there.is_watched,
         addresses: there.onto.iter().flat_map(|onto| &onto.addresses).map(ToString::to_string).collect(),
     })
 }

@@ -7,6 +7,7 @@ use crate::Error;
 use crate::apply;
 use crate::host::KeeperFiles;
 use crate::model::{AddressMode, IfName, LabName, SwitchName};
+use crate::plan::Made;
 use crate::report::{LabCondition, UpReport};
 use crate::spec::{NatUplink, NicUplink, Spec, Uplink, uplink_switch};
 use crate::state::LockedLab;
@@ -48,7 +49,9 @@ impl Nslab {
         options: &Options,
     ) -> Result<UpReport, Error> {
         self.edit(lab, options, |spec| {
-            spec.uplink = Some(uplink(spec, switch, wish)?);
+            let wished = uplink(spec, switch, wish)?;
+            refuse_to_confirm_again(lab, spec.uplink.as_ref(), &wished)?;
+            spec.uplink = Some(wished);
             Ok(())
         })
         .await
@@ -97,6 +100,12 @@ impl Nslab {
         Ok(report(locked.name(), spec.as_ref(), outcome, started))
     }
 
+    /// As [`Nslab::part_uplink`], of a lab whose directory is gone.
+    pub(super) async fn part_without_journal(&self, lab: &LabName, parts: &Made) -> Result<(), Error> {
+        let context = self.context(&Options::default());
+        Ok(apply::part_without_journal(&context, &self.root().lab(lab), lab, parts).await?)
+    }
+
     /// Keeps an uplink that was to be confirmed; says whether there was anything to confirm.
     ///
     /// # Errors
@@ -110,6 +119,20 @@ impl Nslab {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
             Err(source) => Err(Error::Io { action: format!("remove {}", path.display()), source }),
         }
+    }
+}
+
+/// What was attached and confirmed is not to be undone for want of a second confirmation; that nothing would be, is said.
+fn refuse_to_confirm_again(lab: &LabName, there: Option<&Uplink>, wished: &Uplink) -> Result<(), Error> {
+    match (there, wished) {
+        (Some(Uplink::Nic(there)), Uplink::Nic(wished)) if there.nic == wished.nic && wished.confirm_s.is_some() => {
+            Err(Error::Usage(format!(
+                "{} is {lab}'s uplink already, so `--confirm` would undo nothing: leave it out, or give the NIC back \
+                 first (`nslab uplink detach`)",
+                wished.nic
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

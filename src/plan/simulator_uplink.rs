@@ -46,8 +46,8 @@ impl Machine {
         match op {
             Op::SetHostBridge(of) => self.set_host_bridge(of)?,
             Op::RemoveHostBridge(of) => self.delete_link(&NetnsName::Host, of.name.as_str()),
-            Op::StartKeeper(_) => self.told()?.keepers = 1,
-            Op::StopKeeper(_) => self.told()?.keepers = 0,
+            Op::StartKeeper(_) => self.watch(1)?,
+            Op::StopKeeper(_) => self.watch(0)?,
             Op::ReleaseNic(_) => self.told()?.is_released = true,
             Op::TakeBackNic(_) => self.told()?.is_released = false,
             Op::AttachUplink(of) => self.attach(of)?,
@@ -136,6 +136,12 @@ impl Machine {
     /// The routes by way of the NIC, each with the interface that it is out of.
     pub(super) fn routes_of_nic(&self) -> BTreeSet<(String, String)> {
         self.nic.as_ref().map(|nic| nic.routes.clone()).unwrap_or_default()
+    }
+
+    fn watch(&mut self, keepers: usize) -> Result<(), String> {
+        let told = self.told()?;
+        (told.is_watched, told.keepers) = (keepers > 0, keepers);
+        Ok(())
     }
 
     fn told(&mut self) -> Result<&mut ObservedUplink, String> {

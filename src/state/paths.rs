@@ -120,7 +120,8 @@ impl LabPaths {
         &self.directory
     }
 
-    pub(super) fn lock(&self) -> PathBuf {
+    /// The lock that whoever changes the lab holds.
+    pub fn lock(&self) -> PathBuf {
         self.directory.join(LOCK)
     }
 

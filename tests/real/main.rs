@@ -32,6 +32,7 @@ mod state;
 mod support;
 mod throw_away_host;
 mod uplink;
+mod uplink_confirm;
 mod uplink_crash;
 mod uplink_crash_ovs;
 mod uplink_dhcp;

@@ -91,6 +91,7 @@ fn without_any_the_machine_keeps_what_it_has() {
 fn it_repairs_what_somebody_else_took_away() {
     ThrowAwayHost::run(|host| {
         let (street, before) = attached(host);
+        let keeper = keepers()[0];
         for damage in [
             "ip link set eth0 nomaster",
             "ip address delete 192.0.2.10/24 dev lab-uplink",
@@ -106,6 +107,8 @@ fn it_repairs_what_somebody_else_took_away() {
                 json(&["--json", "uplink", "status"])["trouble"].is_null()
                     && json(&["--json", "show"])["drift"] == serde_json::json!([])
             });
+            // Who repairs it watches over it: nobody else is wanted.
+            assert_eq!((keepers(), watchers().len()), (vec![keeper], 1), "after `{damage}`");
         }
         let conversation = Conversation::with(&street, BEHIND);
         part(&before);

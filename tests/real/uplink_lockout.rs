@@ -106,7 +106,7 @@ fn what_is_confirmed_stays() {
         stays(Duration::from_secs(6));
         // Nor is it asked for again when somebody has to watch anew.
         kill_all();
-        ok(&["uplink", "attach", "eth0", "--confirm", "4"]);
+        ok(&["uplink", "attach", "eth0"]);
         assert_eq!(ok(&["uplink", "confirm"]), "there was nothing to confirm\n");
         ok(&["uplink", "detach"]);
         assert_undone(&before, "after detach");

@@ -3,8 +3,10 @@
 use super::{Kind, READY};
 use crate::host::HostError;
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::io::{self, Write as _};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Why a helper can't begin, or go on.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,30 @@ pub(in crate::host) fn leave_what_was_inherited() -> Result<(), HelperError> {
         let _ = nix::unistd::close(fd);
     }
     Ok(())
+}
+
+/// What the end of somebody's session sends to all that came of it.
+const SESSIONS_END: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+
+/// Has the end of a session, or of a service, not end this process: what is sent then is caught and does nothing. Nothing
+/// else may run in this process yet. What it starts hears it as ever.
+pub(in crate::host) fn outlive_sessions() -> Result<(), HelperError> {
+    let failed = |source| HelperError::Process("catch signals", source);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(failed)?;
+    {
+        let _inside = runtime.enter();
+        for caught in SESSIONS_END {
+            // It stays caught, whether or not anybody listens (tokio::signal::unix::Signal).
+            drop(signal(SignalKind::from_raw(caught as i32)).map_err(failed)?);
+        }
+    }
+    // Where another program became this one, they were held back meanwhile.
+    SigSet::from_iter(SESSIONS_END).thread_unblock().map_err(HelperError::process("let signals through"))
+}
+
+/// Holds them back while another program takes this process's place, until it has [seen to them](outlive_sessions).
+pub(in crate::host) fn hold_back_sessions_end() -> Result<(), HelperError> {
+    SigSet::from_iter(SESSIONS_END).thread_block().map_err(HelperError::process("hold signals back"))
 }
 
 /// Gives up all capabilities but these, for good.

@@ -9,7 +9,9 @@ mod alone;
 mod begin;
 mod ending;
 
-pub(super) use alone::{HelperError, keep_capabilities, leave_what_was_inherited, said_ready};
+pub(super) use alone::{
+    HelperError, hold_back_sessions_end, keep_capabilities, leave_what_was_inherited, outlive_sessions, said_ready,
+};
 pub(super) use begin::{arguments_of, exec, has_begun, is_helper, is_one, is_prepared, spawn, words_of};
 pub(super) use ending::{Ending, LOOKING};
 

@@ -32,6 +32,9 @@ pub(crate) const LINE: u64 = 4096;
 /// How long a keeper that only has to look may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long one may take that has to get a lease: it has twenty seconds for that.
+const LEASE_PATIENCE: Duration = Duration::from_secs(30);
+
 /// The path of a socket may have 107 bytes, a state directory's more: so it is called by its directory's descriptor.
 fn short(path: &Path, directory: &std::fs::File) -> PathBuf {
     let name = path.file_name().unwrap_or_default();
@@ -70,7 +73,7 @@ pub(crate) async fn ask(files: &KeeperFiles, asked: Asked) -> io::Result<Sight> 
         Ok(serde_json::from_str(&line)?)
     };
     match asked {
-        Asked::Lease => conversation.await, // a lease has a deadline of its own
+        Asked::Lease => tokio::time::timeout(LEASE_PATIENCE, conversation).await?,
         Asked::Sight => tokio::time::timeout(PATIENCE, conversation).await?,
     }
 }

@@ -9,7 +9,7 @@ use crate::host::HostError;
 use crate::host::error::FileContext;
 use crate::host::facade::Host;
 use crate::host::helper::{self, HelperError, Kind};
-use crate::host::processes;
+use crate::host::processes::{self, Held};
 use crate::model::Uplink;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::unix::fs::MetadataExt;
@@ -28,6 +28,9 @@ const HOST: &str = "host";
 
 /// How long a keeper may take to begin.
 const BEGINNING: Duration = Duration::from_secs(10);
+
+/// How long until a keeper that could not be started is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A keeper's files, in its lab's directory.
 #[derive(Debug, Clone)]
@@ -76,19 +79,31 @@ impl KeeperFiles {
     }
 }
 
-/// The processes that watch over an uplink, but for the calling one and who watches over that: a keeper that gives everything
-/// back needs its watcher until the journal says so, and takes it along when it ends.
+/// The processes that watch over an uplink; the calling one may be among them.
 #[derive(Debug, Default)]
 pub(super) struct Running {
-    pub(super) keepers: Vec<i32>,
-    pub(super) watchers: Vec<i32>,
+    keepers: Vec<i32>,
+    watchers: Vec<i32>,
+}
+
+impl Running {
+    /// Whether there is any.
+    pub(super) fn is_any(&self) -> bool {
+        !self.keepers.is_empty() || !self.watchers.is_empty()
+    }
+
+    /// All but the calling one and who watches over that, the watchers first: a keeper that gives everything back needs its
+    /// watcher until the journal says so, and takes it along when it ends.
+    pub(super) fn others(&self) -> Vec<i32> {
+        let own = std::process::id().cast_signed();
+        let all = self.watchers.iter().chain(&self.keepers).copied();
+        all.filter(|pid| *pid != own && watched_by(*pid) != Some(own)).collect()
+    }
 }
 
 /// Looks for them in the calling thread's namespace.
 pub(super) fn running(of: &Uplink) -> Result<Running, HostError> {
-    let directory = of.directory.to_string_lossy();
-    let is_ours = |pid: i32| helper::words_of(pid).get(3).is_some_and(|word| *word == directory);
-    let (mut found, own) = (Running::default(), std::process::id().cast_signed());
+    let mut found = Running::default();
     let proc = Path::new("/proc");
     let inode = own_inode()?;
     for entry in std::fs::read_dir(proc).on_file("read", proc)?.flatten() {
@@ -100,12 +115,17 @@ pub(super) fn running(of: &Uplink) -> Result<Running, HostError> {
         } else {
             continue;
         };
-        let is_own = pid == own || watched_by(pid) == Some(own);
-        if !is_own && is_ours(pid) && processes::is_in_netns(pid, inode) {
+        if is_for(of, pid, inode) {
             all.push(pid);
         }
     }
     Ok(found)
+}
+
+/// Whether a process is for this uplink, in the network namespace with this inode.
+fn is_for(of: &Uplink, pid: i32, inode: u64) -> bool {
+    let directory = of.directory.to_string_lossy();
+    helper::words_of(pid).get(3).is_some_and(|word| *word == directory) && processes::is_in_netns(pid, inode)
 }
 
 /// The keeper that a watcher watches over; `None` for every other process.
@@ -113,7 +133,7 @@ fn watched_by(watcher: i32) -> Option<i32> {
     helper::words_of(watcher).get(4)?.parse().ok()
 }
 
-fn own_inode() -> Result<u64, HostError> {
+pub(super) fn own_inode() -> Result<u64, HostError> {
     let path = Path::new("/proc/thread-self/ns/net");
     Ok(path.metadata().on_file("look at", path)?.ino())
 }
@@ -151,9 +171,10 @@ impl Host {
     }
 
     /// Ends who watches over an uplink, but for the calling process and its own watcher, and removes the files of theirs.
+    /// They are killed: nothing less ends them, and what they keep is the kernel's, and in the journal.
     ///
     /// # Errors
-    /// When one can't be ended.
+    /// When one can't be ended, or they are started anew again and again.
     ///
     /// # Cancel safety
     /// Signals that were sent stay sent.
@@ -162,17 +183,28 @@ impl Host {
         for _ in 0..ROUNDS {
             let wanted = of.clone();
             let (there, inode) = self.job(move || Ok((running(&wanted)?, own_inode()?))).await?;
-            let all: Vec<i32> = there.keepers.into_iter().chain(there.watchers).collect();
-            if all.is_empty() {
-                break;
-            }
-            for pid in all {
+            let mut held = Vec::new();
+            for pid in there.others() {
                 let failed = |source| HostError::EndKeeper { nic: of.nic.name.clone(), pid, source };
-                processes::end_one(pid, inode).await.map_err(failed)?;
+                if let Some(one) = Held::of(pid).map_err(failed)?.filter(|_| is_for(of, pid, inode)) {
+                    held.push((pid, one));
+                }
+            }
+            if held.is_empty() {
+                return KeeperFiles::of(&of.directory).remove();
+            }
+            // At once, the watcher first: that is there in an instant, while a keeper looks only now and then.
+            for (pid, one) in &held {
+                one.kill().map_err(|source| HostError::EndKeeper { nic: of.nic.name.clone(), pid: *pid, source })?;
                 fault::point(|| "after one of the processes that watch was ended".into());
             }
+            for (pid, one) in held {
+                let failed = |source| HostError::EndKeeper { nic: of.nic.name.clone(), pid, source };
+                one.wait_killed().await.map_err(failed)?;
+            }
         }
-        KeeperFiles::of(&of.directory).remove()
+        let said = format!("who watches over it was started anew after each of {ROUNDS} times that it was killed");
+        Err(HostError::Keeper { nic: of.nic.name.clone(), said })
     }
 }
 
@@ -183,9 +215,8 @@ impl Host {
 /// When the system refuses what every process may do.
 pub fn begin_keeper() -> Result<Readiness, Box<dyn std::error::Error>> {
     helper::leave_what_was_inherited()?;
-    // Who closes the terminal does not mean this.
-    let hangup = nix::sys::signal::SigSet::from_iter([nix::sys::signal::Signal::SIGHUP]);
-    hangup.thread_block().map_err(HelperError::process("block a signal"))?;
+    // Who closes the terminal, or stops the service that attached, does not mean this.
+    helper::outlive_sessions()?;
     Ok(Readiness(()))
 }
 
@@ -200,15 +231,15 @@ impl Readiness {
     pub fn tell(self) -> Result<(), Box<dyn std::error::Error>> {
         Ok(helper::said_ready(KEEPER)?)
     }
+}
 
-    /// Starts the process that watches over the calling keeper of the lab with this directory.
-    ///
-    /// # Errors
-    /// When no process can be started.
-    pub fn watcher(directory: &Path) -> std::io::Result<Child> {
-        let own = std::process::id().to_string();
-        helper::spawn(WATCHER, HOST, &[directory.to_string_lossy().into_owned(), own])
-    }
+/// Starts the process that watches over the calling keeper of the lab with this directory.
+///
+/// # Errors
+/// When no process can be started.
+pub fn start_watcher(directory: &Path) -> std::io::Result<Child> {
+    let own = std::process::id().to_string();
+    helper::spawn(WATCHER, HOST, &[directory.to_string_lossy().into_owned(), own])
 }
 
 /// Waits for a keeper to end. One that does so in order ends the calling process before; so it has to be started anew.
@@ -219,8 +250,7 @@ pub(in crate::host) fn watch_keeper(arguments: &[String]) -> Result<(), Box<dyn 
     let [_, directory, keeper] = arguments else { return Err(HelperError::Arguments.into()) };
     let keeper = keeper.parse().ok().and_then(Pid::from_raw).ok_or(HelperError::Arguments)?;
     helper::leave_what_was_inherited()?;
-    let hangup = nix::sys::signal::SigSet::from_iter([nix::sys::signal::Signal::SIGHUP]);
-    hangup.thread_block().map_err(HelperError::process("block a signal"))?;
+    helper::outlive_sessions()?;
     nix::sys::prctl::set_name(WATCHER.name).map_err(HelperError::process("take a name"))?;
     // Where it has ended already, there is nothing to wait for.
     if let Ok(handle) = pidfd_open(keeper, PidfdFlags::empty()) {
@@ -230,8 +260,16 @@ pub(in crate::host) fn watch_keeper(arguments: &[String]) -> Result<(), Box<dyn 
             == Err(nix::errno::Errno::EINTR)
         {}
     }
-    if Path::new(directory).exists() {
-        helper::exec(KEEPER, HOST, std::slice::from_ref(directory))?;
+    helper::hold_back_sessions_end()?;
+    while !is_gone(Path::new(directory)) {
+        // It returns where it fails, for want of memory or files: there will be some again.
+        let _ = helper::exec(KEEPER, HOST, std::slice::from_ref(directory));
+        std::thread::sleep(AGAIN);
     }
     Ok(())
+}
+
+/// Whether there is nothing of this path, for certain: that it can't be looked at does not say so.
+pub fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -17,13 +17,12 @@ impl Host {
     pub async fn observe_uplink(&self, of: &Uplink) -> Result<ObservedUplink, HostError> {
         let of = of.clone();
         self.connected(&NetnsName::Host, move |connection| {
+            let running = keeper::running(&of)?;
             Ok(ObservedUplink {
                 nic: place(connection, &of.nic.name)?,
                 onto: place(connection, &of.onto)?,
-                keepers: {
-                    let there = keeper::running(&of)?;
-                    there.keepers.len() + there.watchers.len()
-                },
+                is_watched: running.is_any(),
+                keepers: running.others().len(),
                 is_released: KeeperFiles::of(&of.directory).released().exists(),
             })
         })

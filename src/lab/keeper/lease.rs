@@ -12,22 +12,29 @@ use tokio::sync::watch;
 /// How long the first lease may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How long until what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(3);
+
 /// The wish for a lease, and whether there is one.
 #[derive(Clone)]
 pub(super) struct Lease {
     is_wanted: watch::Sender<bool>,
     is_settled: watch::Sender<bool>,
+    /// Whether a command has asked for it.
+    has_asker: watch::Sender<bool>,
 }
 
 impl Default for Lease {
     fn default() -> Self {
-        Self { is_wanted: watch::Sender::new(false), is_settled: watch::Sender::new(false) }
+        let no = || watch::Sender::new(false);
+        Self { is_wanted: no(), is_settled: no(), has_asker: no() }
     }
 }
 
 impl Lease {
     /// Wants a lease, and waits until there is one or it is known that there is none.
     pub(super) async fn wanted(&self) {
+        self.has_asker.send_replace(true);
         self.is_wanted.send_replace(true);
         let _ = self.is_settled.subscribe().wait_for(|is_settled| *is_settled).await; // the sender is `self`'s
     }
@@ -49,7 +56,11 @@ impl Lease {
         loop {
             let _ = wish.wait_for(|is_wanted| *is_wanted).await;
             let paths = keeper.nslab.root().lab(&keeper.lab);
-            let uplink = LabState::read(&paths).ok().and_then(|state| state.made().resources.uplink);
+            let Ok(state) = LabState::read(&paths) else {
+                tokio::time::sleep(AGAIN).await; // it can't be read now
+                continue;
+            };
+            let uplink = state.made().resources.uplink;
             let Some(uplink) = uplink.filter(|uplink| uplink.address == UplinkAddress::Dhcp) else {
                 self.is_settled.send_replace(true);
                 self.is_wanted.send_replace(false);
@@ -61,8 +72,13 @@ impl Lease {
             };
             if let Some(error) = ended {
                 tell(keeper, |lease| lease.state = LeaseState::Failed(crate::error::chain(&error))).await;
-                self.is_settled.send_replace(true);
-                self.is_wanted.send_replace(false);
+                let is_first = !self.is_settled.send_replace(true);
+                if is_first && *self.has_asker.borrow() {
+                    // The command that waits for it undoes what it did.
+                    self.is_wanted.send_replace(false);
+                } else {
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
         }
     }

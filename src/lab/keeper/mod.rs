@@ -10,17 +10,16 @@ mod lease_six;
 mod socket;
 mod watching;
 
-use crate::Error;
-use crate::host::{self, KeeperFiles, Readiness, Sight, begin_keeper};
+use crate::host::{self, KeeperFiles, Readiness, Sight, begin_keeper, start_watcher};
 use crate::lab::Nslab;
 use crate::model::LabName;
+use crate::plan::Made;
 use crate::state::StateRoot;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::process::Child;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 
 /// What all parts of a keeper know.
@@ -31,6 +30,8 @@ pub(super) struct Keeper {
     directory: PathBuf,
     sight: Arc<Mutex<Sight>>,
     lease: lease::Lease,
+    /// What of the lab is its uplink's, as the journal said last: should that be gone.
+    memory: Mutex<Option<Made>>,
     /// Whether it is about to end, so that nobody is to be started any more to watch over it.
     ends: AtomicBool,
 }
@@ -60,29 +61,27 @@ async fn run(directory: &Path, readiness: Readiness) -> Result<(), Box<dyn std::
         directory: directory.to_owned(),
         sight: Arc::default(),
         lease: lease::Lease::default(),
+        memory: Mutex::default(),
         ends: AtomicBool::new(false),
     };
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let listener = host::bind(&keeper.files)?;
     // The first one before anybody relies on this: from here on, one kill is not enough to be rid of both.
-    let watcher = Mutex::new(Readiness::watcher(directory).ok());
+    let watcher = Mutex::new(start_watcher(directory).ok());
     readiness.tell()?;
-    let result: Result<(), Error> = tokio::select! {
-        result = keeper.watch_over() => result,
-        () = socket::serve(&listener, &keeper) => Ok(()),
-        () = keeper.be_watched(&watcher) => Ok(()),
-        () = keeper.lease.hold(&keeper) => Ok(()),
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-    };
+    tokio::select! {
+        () = keeper.watch_over() => {}
+        () = keeper.make_way() => {}
+        () = socket::serve(&listener, &keeper) => {}
+        () = keeper.be_watched(&watcher) => {}
+        () = keeper.lease.hold(&keeper) => {}
+    }
     // It ends in order: nobody is to start it anew.
     keeper.ends.store(true, Ordering::Relaxed);
     if let Some(child) = watcher.lock().await.as_mut() {
         let child: &mut Child = child;
         child.kill().await?;
     }
-    Ok(result?)
+    Ok(())
 }
 
 impl Keeper {
@@ -94,7 +93,7 @@ impl Keeper {
             if self.ends.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
-            match Readiness::watcher(&self.directory) {
+            match start_watcher(&self.directory) {
                 Ok(child) => drop(watcher.lock().await.replace(child)),
                 // No process to be had now.
                 Err(_) => tokio::time::sleep(AGAIN).await,

@@ -7,7 +7,7 @@ use crate::lab::Options;
 use crate::model::{Uplink, UplinkAddress};
 use crate::observed::{ObservedUplink, OvsView};
 use crate::plan;
-use crate::state::StateError;
+use crate::state::{LabState, StateError};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -23,20 +23,35 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long until what could not be given back is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
 
+/// How a lab is when no command changes it.
+enum Settled {
+    /// It has an uplink.
+    Attached(Box<Uplink>),
+    /// It has none, or none any more.
+    Parted,
+    /// It has no directory.
+    Gone,
+}
+
 impl Keeper {
     /// Watches over the uplink until there is none.
-    ///
-    /// # Errors
-    /// When the lab's journal can't be read.
-    pub(super) async fn watch_over(&self) -> Result<(), Error> {
+    pub(super) async fn watch_over(&self) {
         self.sight.lock().await.pid = std::process::id();
-        let Some(uplink) = self.wait_for_command().await? else { return Ok(()) };
+        // Before the lab's lock is had, which whoever attaches holds. Where it can't be read now, it is then.
+        if let Ok(state) = LabState::read(&self.nslab.root().lab(&self.lab)) {
+            self.remember(&state).await;
+        }
+        let uplink = match self.wait_for_command().await {
+            Settled::Attached(uplink) => *uplink,
+            Settled::Parted => return,
+            Settled::Gone => return self.part_by_memory().await,
+        };
         if uplink.address == UplinkAddress::Dhcp {
             self.lease.want();
         }
         let (mut asked, mut broken) = (None::<Instant>, None::<Instant>);
-        while self.directory.exists() {
-            if self.files.confirm_by_ms().is_some_and(|by| host::boot_ms() >= by) {
+        while !host::is_gone(&self.directory) {
+            if self.is_overdue() {
                 return self.part().await;
             }
             if asked.is_none_or(|asked| asked.elapsed() >= ASKING) {
@@ -57,53 +72,90 @@ impl Keeper {
             }
             tokio::time::sleep(PERIOD).await;
         }
-        Ok(())
+        self.part_by_memory().await;
     }
 
-    /// The uplink, once no command changes the lab any more; `None` where there is none then. What a command that was
-    /// stopped left half-done is undone.
-    async fn wait_for_command(&self) -> Result<Option<Uplink>, Error> {
+    /// Waits until no command changes the lab any more, and says how it is then. What fails meanwhile may work later.
+    async fn wait_for_command(&self) -> Settled {
         loop {
-            let locked = match self.nslab.root().lock_lab(&self.lab, || {}).await {
-                Ok(Some(locked)) => locked,
-                Ok(None) => return Ok(None),
-                Err(StateError::Busy { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            let state = locked.read()?;
-            let has_uplink = state.made().resources.uplink.is_some();
-            match (state.record.and_then(|record| record.made.resources.uplink), state.pending) {
-                (Some(uplink), None) => return Ok(Some(uplink)),
-                (_, Some(_)) if has_uplink => {
-                    // Under the same lock: whoever has it next may have brought the lab up again.
-                    self.ends.store(true, Ordering::Relaxed);
-                    self.lease.forgo();
-                    match self.nslab.part_locked(&locked, &Options::default()).await {
-                        Ok(_) => return Ok(None),
-                        Err(error) => self.sight.lock().await.trouble = Some(crate::error::chain(&error)),
-                    }
-                    drop(locked);
+            match self.settle().await {
+                Ok(settled) => return settled,
+                Err(Error::State(StateError::Busy { .. })) => {}
+                Err(error) => {
+                    self.sight.lock().await.trouble = Some(crate::error::chain(&error));
                     tokio::time::sleep(AGAIN).await;
-                }
-                _ => {
-                    // Started anew by who watches over it after all was given back: its socket is one too many.
-                    self.files.remove()?;
-                    return Ok(None);
                 }
             }
         }
     }
 
+    /// How the lab is once its lock is had. What a command that was stopped left half-done is undone.
+    async fn settle(&self) -> Result<Settled, Error> {
+        let Some(locked) = self.nslab.root().lock_lab(&self.lab, || {}).await? else { return Ok(Settled::Gone) };
+        let state = locked.read()?;
+        if host::is_gone(&self.directory) {
+            return Ok(Settled::Gone); // an empty journal is what was read then, perhaps
+        }
+        self.remember(&state).await;
+        let has_uplink = state.made().resources.uplink.is_some();
+        match (state.record.and_then(|record| record.made.resources.uplink), state.pending) {
+            (Some(uplink), None) => return Ok(Settled::Attached(Box::new(uplink))),
+            (_, Some(_)) if has_uplink => {
+                // Under the same lock: whoever has it next may have brought the lab up again.
+                self.ends.store(true, Ordering::Relaxed);
+                self.lease.forgo();
+                self.nslab.part_locked(&locked, &Options::default()).await?;
+            }
+            // Started anew by who watches over it after all was given back: its socket is one too many.
+            _ => self.files.remove()?,
+        }
+        Ok(Settled::Parted)
+    }
+
+    /// Whether nobody has confirmed in time.
+    fn is_overdue(&self) -> bool {
+        self.files.confirm_by_ms().is_some_and(|by| host::boot_ms() >= by)
+    }
+
+    /// Ends whoever holds the lab once nobody has confirmed in time: a command that was stopped (Ctrl-Z) would hold it for as
+    /// long as it is, and what it did could not be undone.
+    pub(super) async fn make_way(&self) {
+        loop {
+            if self.is_overdue()
+                && let Err(error) = self.nslab.host().end_holder(&self.nslab.root().lab(&self.lab).lock()).await
+            {
+                self.sight.lock().await.trouble = Some(crate::error::chain(&error));
+            }
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+
+    /// Keeps in mind what of a lab is its uplink's.
+    async fn remember(&self, state: &LabState) {
+        let (parts, _) = state.made().parted();
+        *self.memory.lock().await = parts.resources.uplink.is_some().then_some(parts);
+    }
+
     /// Gives everything back, again and again until it is.
-    async fn part(&self) -> Result<(), Error> {
+    async fn part(&self) {
         self.ends.store(true, Ordering::Relaxed);
         self.lease.forgo();
         loop {
             match self.nslab.part_uplink(&self.lab, &Options::default()).await {
-                Ok(_) => return Ok(()),
-                Err(_) if !self.directory.exists() => return Ok(()),
+                Ok(_) => return,
+                Err(_) if host::is_gone(&self.directory) => return self.part_by_memory().await,
                 Err(error) => self.sight.lock().await.trouble = Some(crate::error::chain(&error)),
             }
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// The same where somebody has removed the lab's directory. After an orderly end of the lab there is nothing to give back.
+    async fn part_by_memory(&self) {
+        let Some(parts) = self.memory.lock().await.clone() else { return };
+        self.ends.store(true, Ordering::Relaxed);
+        self.lease.forgo();
+        while self.nslab.part_without_journal(&self.lab, &parts).await.is_err() {
             tokio::time::sleep(AGAIN).await;
         }
     }

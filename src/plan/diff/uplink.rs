@@ -38,7 +38,7 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) -> Result<(), PlanErro
         steps.push(Stage::DetachUplink, missing(is_repair), detach, back);
         unplug(world, wanted, missing(is_repair), is_attached, steps);
     } else if is_repair && is_attached && wanted.ovs().is_none_or(|ovs| is_plugged(ovs, &world.observed.ovs)) {
-        if there.is_some_and(|there| there.keepers == 0) {
+        if there.is_some_and(|there| !there.is_watched) {
             start_keeper(wanted, true, false, steps);
         }
         return Ok(());
@@ -64,7 +64,7 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) -> Result<(), PlanErro
         let undo = vec![Op::RemoveHostBridge(bridge.clone())];
         steps.push(Stage::Bridges, missing(is_repair), Op::SetHostBridge(bridge.clone()), undo);
     }
-    start_keeper(wanted, is_repair, there.is_some_and(|there| there.keepers > 0), steps);
+    start_keeper(wanted, is_repair, there.is_some_and(|there| there.is_watched), steps);
     if !wanted.holders.is_empty() {
         let (release, back) = (Op::ReleaseNic(Box::new(wanted.clone())), Op::TakeBackNic(Box::new(wanted.clone())));
         let was_released = is_repair && there.is_some_and(|there| there.is_released);

@@ -28,6 +28,8 @@ ip route add default via 192.0.2.1 proto static metric 100
 pub(crate) const STATIC_V6: &str = "
 ip -6 address add 2001:db8::10/64 dev eth0 nodad
 ip -6 route add default via 2001:db8::1 proto static metric 100
+# The kernel makes an address's own route when it comes to it.
+until ip -6 route show table local | grep -q 2001:db8::10; do sleep 0.02; done
 ";
 
 /// The street, from when there is a cable until this is dropped; servers that run in it end then.
