@@ -59,6 +59,8 @@ pub struct ObservedUplink {
     pub keepers: usize,
     /// Whether who manages the NIC was told to let go of it, and not yet to take it back.
     pub is_released: bool,
+    /// Whether the NIC hears less for itself than it did before, as one whose frames a program copies is to.
+    pub is_deaf: bool,
 }
 
 /// An interface of the host's, as far as it matters to an uplink.

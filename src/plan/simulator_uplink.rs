@@ -183,6 +183,7 @@ impl Machine {
             }
         }
         self.move_routes(of, &of.nic.name, moves.then_some(&of.onto));
+        self.told()?.is_deaf = of.ovs().is_some_and(|ovs| ovs.copies);
         Ok(())
     }
 
@@ -199,6 +200,7 @@ impl Machine {
             }
         }
         self.move_routes(of, &of.onto, Some(&of.nic.name));
+        self.told()?.is_deaf = false;
         Ok(())
     }
 

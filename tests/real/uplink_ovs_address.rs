@@ -251,3 +251,25 @@ fn an_address_that_leads_to_the_gateway_may_not_stay_behind() {
         ok(&["down"]);
     });
 }
+
+/// Nothing of such a NIC's has moved that could tell that it is still to be given back.
+#[test]
+fn a_nic_without_addresses_hears_again() {
+    ThrowAwayHost::run(|host| {
+        let on = begin_with(host, &[STATIC_V4]);
+        sh("ip link add eth1 type veth peer name nic1; ip link set eth1 up; ip link set nic1 up");
+        let heard = || {
+            sh("cd /proc/sys/net
+                cat ipv4/conf/eth1/rp_filter ipv4/conf/eth1/arp_ignore ipv6/conf/eth1/disable_ipv6")
+        };
+        let before = heard();
+        for command in [&["uplink", "detach"][..], &["down"]] {
+            ok(&["uplink", "attach", "eth1"]);
+            assert_ne!(heard(), before);
+            ok(command);
+            assert_eq!(heard(), before, "after {command:?}");
+        }
+        sh("ip link delete eth1");
+        on.assert_as_it_was("in the end");
+    });
+}

@@ -243,7 +243,7 @@ pub(in crate::plan) fn is_given_back(of: &Uplink, there: &ObservedUplink) -> boo
         let is_missing = known.is_lasting() && !nic.addresses.contains(&known.address);
         is_on_onto || is_missing && !is_anothers
     };
-    !is_port && !of.nic.addresses.iter().any(is_away)
+    !is_port && !there.is_deaf && !of.nic.addresses.iter().any(is_away)
 }
 
 /// Whether the bridge is there, and nslab's.
