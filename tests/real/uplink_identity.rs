@@ -99,6 +99,13 @@ fn the_lease_of_networkd_goes_on_in_dhcpv6_as_well() {
         };
         assert_eq!((of_six(), lent(host.scratch()).len()), (1, 1), "there is but one client");
 
+        // Nobody but the kernel listens to routers now, which networkd did itself.
+        assert_eq!(sh("cat /proc/sys/net/ipv6/conf/eth0/accept_ra"), "0\n");
+        // What was moved is a copy, with a metric that is greater by one.
+        let heard = || sh("ip -6 route show default dev lab-uplink proto ra").contains("metric 1024 ");
+        wait_until("a router is heard by the bridge", SOON, heard);
+        assert_eq!(sh("cat /proc/sys/net/ipv6/conf/lab-uplink/accept_ra"), "2\n");
+
         // Whoever comes after a keeper that was killed has the same, and has it prolonged; so it is once the link is back.
         let about_to_end = || {
             sh(&format!(

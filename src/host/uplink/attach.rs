@@ -331,12 +331,22 @@ fn addresses_now(of: &Uplink, on_nic: Option<&SeenNic>, on_onto: Option<&SeenNic
     now
 }
 
-/// The bridge is to behave as the NIC did.
+/// The bridge is to behave as the NIC did. Where it was who manages the NIC that listened to routers, and not the kernel, the
+/// kernel listens meanwhile: nobody else does, and what they have said ends.
 fn take_over_sysctls(of: &Uplink) {
     for (path, value) in &of.nic.sysctls {
         set_sysctl(path, &of.onto, value);
     }
+    // A switch's own port outlives the uplink, and with it would what it has heard.
+    if of.ovs().is_none() && !of.holders.is_empty() && of.nic.routes.iter().any(|route| route.is_advertised) {
+        for (path, value) in HEARING {
+            set_sysctl(path, &of.onto, value);
+        }
+    }
 }
+
+/// To hear routers, even where the machine forwards, and to have addresses by what they say.
+const HEARING: [(&str, &str); 2] = [("net/ipv6/conf/*/accept_ra", "2"), ("net/ipv6/conf/*/autoconf", "1")];
 
 /// Sets a parameter that differs. What the kernel does not take is not worth losing the machine for.
 fn set_sysctl(path: &str, interface: &IfName, value: &str) {
