@@ -4,36 +4,15 @@ use crate::support::conversation::Conversation;
 use crate::support::keepers::{keepers, watchers};
 use crate::support::nic::{assert_same, machine};
 use crate::support::run::{fails, json, ok, sh};
-use crate::support::street::{
-    BEHIND, PATIENCE, ROUTER, ROUTER_V6, STATIC_V4, STATIC_V6, Street, assert_reaches, master, reaches,
-};
+use crate::support::street::{BEHIND, PATIENCE, master, reaches};
 use crate::support::{ThrowAwayHost, nslab, wait_until};
-use crate::uplink::lab;
+use crate::uplink_lockout::{assert_undone, begin};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Stdio};
-
-/// A machine with addresses of both families, and a lab.
-fn begin(host: &ThrowAwayHost) -> (Street, String) {
-    let street = Street::new();
-    sh(STATIC_V4);
-    sh(STATIC_V6);
-    lab(host);
-    (street, machine())
-}
-
-/// The NIC is given back by itself, all is as it was, and nobody watches any more.
-#[track_caller]
-fn assert_undone(before: &str, when: &str) {
-    wait_until(&format!("the NIC is no port any more {when}"), PATIENCE, || master("eth0").is_none());
-    wait_until(&format!("nobody watches any more {when}"), PATIENCE, || keepers().is_empty() && watchers().is_empty());
-    assert_same(before, &machine(), when);
-    assert_reaches(ROUTER, PATIENCE);
-    assert_reaches(ROUTER_V6, PATIENCE);
-}
 
 fn send(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();

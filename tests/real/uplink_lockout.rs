@@ -1,7 +1,7 @@
 //! Nobody is locked out: what can't become an uplink is refused, and what comes of no good is undone.
 
 use crate::support::conversation::Conversation;
-use crate::support::keepers::{keepers, kill_all};
+use crate::support::keepers::{keepers, kill_all, watchers};
 use crate::support::nic::{assert_same, machine};
 use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::street::{
@@ -17,7 +17,7 @@ const SILENCE: &str = "nft 'table inet silence { chain in { type filter hook inp
 const SPEECH: &str = "nft delete table inet silence";
 
 /// A machine with addresses of both families, and a lab.
-fn begin(host: &ThrowAwayHost) -> (Street, String) {
+pub(crate) fn begin(host: &ThrowAwayHost) -> (Street, String) {
     let street = Street::new();
     sh(STATIC_V4);
     sh(STATIC_V6);
@@ -25,10 +25,11 @@ fn begin(host: &ThrowAwayHost) -> (Street, String) {
     (street, machine())
 }
 
-/// The machine is as it was, and nobody watches any more.
+/// The NIC is given back by itself, all is as it was, and nobody watches any more.
 #[track_caller]
-fn assert_undone(before: &str, when: &str) {
-    wait_until(&format!("nobody watches any more {when}"), PATIENCE, || keepers().is_empty());
+pub(crate) fn assert_undone(before: &str, when: &str) {
+    wait_until(&format!("the NIC is no port any more {when}"), PATIENCE, || master("eth0").is_none());
+    wait_until(&format!("nobody watches any more {when}"), PATIENCE, || keepers().is_empty() && watchers().is_empty());
     assert_same(before, &machine(), when);
     assert_reaches(ROUTER, PATIENCE);
     assert_reaches(ROUTER_V6, PATIENCE);
