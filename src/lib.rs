@@ -20,6 +20,7 @@ mod error;
 mod fault;
 pub mod host;
 mod lab;
+pub mod launcher;
 pub mod model;
 pub mod observe;
 pub mod observed;

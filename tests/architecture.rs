@@ -21,19 +21,23 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("plan", &["model", "desired", "observed"]),
     ("state", &["model", "spec", "plan", "directory"]),
     ("host", &["model", "observed", "directory"]),
-    ("observe", &["model", "desired", "observed", "host"]),
-    ("apply", &["model", "spec", "desired", "observed", "plan", "state", "host", "observe", "directory"]),
+    ("launcher", &["model", "observed", "directory"]),
+    ("observe", &["model", "desired", "observed", "host", "launcher"]),
+    ("apply", &["model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "observe", "directory"]),
     ("check", &["model", "spec", "host"]),
     ("report", &["model", "plan"]),
-    ("error", &["model", "topology", "spec", "desired", "plan", "state", "host", "apply", "check"]),
+    ("error", &["model", "topology", "spec", "desired", "plan", "state", "host", "launcher", "apply", "check"]),
     (
         "lab",
         &[
-            "model", "spec", "desired", "observed", "plan", "state", "host", "observe", "apply", "check", "report",
-            "error",
+            "model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "observe", "apply", "check",
+            "report", "error",
         ],
     ),
-    ("cli", &["model", "topology", "spec", "plan", "state", "host", "apply", "check", "report", "error", "lab"]),
+    (
+        "cli",
+        &["model", "topology", "spec", "plan", "state", "host", "launcher", "apply", "check", "report", "error", "lab"],
+    ),
 ];
 
 fn sources(directory: &Path, found: &mut Vec<PathBuf>) {

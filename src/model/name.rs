@@ -135,6 +135,10 @@ name! {
     NodeName, check_label
 }
 name! {
+    /// The name of a container that belongs to no lab.
+    ContainerName, check_label
+}
+name! {
     /// A switch's name, which is also its bridge's: an interface name.
     SwitchName, check_interface
 }

@@ -1,0 +1,21 @@
+//! The container launcher: runs a command in namespaces, with a root, rights and limits of its own.
+//!
+//! One kernel topic a file; `sys` is the only one with unsafe code. What is asked for is a [`Container`]; nothing of labs is
+//! known here. The tree of modules follows the tree of processes:
+//!
+//! ```text
+//! nslab ── executes itself, sealed, as `__init` ─ outside    prepares: network, cgroup, maps, files
+//!                                                   │ clone3
+//!                                                 inside     process 1: mounts, pivots; then the reaper
+//!                                                   │ fork
+//!                                                 payload    gives up rights, executes the command
+//! ```
+//!
+//! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where
+//! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
+
+mod failure;
+mod launch;
+
+pub use failure::{Failure, Step};
+pub use launch::{Launch, Output};
