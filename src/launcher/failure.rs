@@ -48,6 +48,14 @@ pub enum Step {
         /// Its name or path.
         program: String,
     },
+    /// Users or groups of a user namespace are to be numbered.
+    #[error("write the map `{records}` ({file}) of the user namespace")]
+    Map {
+        /// `uid_map` or `gid_map`.
+        file: String,
+        /// What was to be written.
+        records: String,
+    },
     /// Anything that every process may do, or root.
     #[error("{what}")]
     Do {

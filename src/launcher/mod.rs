@@ -14,8 +14,21 @@
 //! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where
 //! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
 
+mod command;
 mod failure;
+mod handshake;
+mod init;
+mod inside;
 mod launch;
+mod maps;
+mod namespaces;
+mod outside;
+mod record;
+mod seal;
+mod sys;
 
 pub use failure::{Failure, Step};
+pub use handshake::Ended;
+pub use init::{Answer, become_init, become_launcher};
 pub use launch::{Launch, Output};
+pub use record::{EndRecord, Record, Running};
