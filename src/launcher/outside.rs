@@ -231,8 +231,6 @@ fn say(what: &str) {
 
 /// Where a container's output goes decides how it is run.
 pub(super) fn serve(launch: &Launch) -> Result<Served, Failure> {
-    sys::close_on_exec_from(libc::STDERR_FILENO.cast_unsigned() + 1)
-        .during(|| Step::of("keep inherited files from it"))?;
     match &launch.output {
         Output::Callers => run(launch).map(Served::Ended),
         Output::Detached { directory, terminal } => detach(launch, directory, *terminal).map(Served::Started),
