@@ -31,6 +31,6 @@ mod sys;
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
-pub use init::{Answer, Entering, become_entrant, become_init, become_launcher, entering};
+pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
 pub use record::{EndRecord, Record, Running};
