@@ -6,7 +6,7 @@ use super::handshake::Ended;
 use super::launch::{Launch, Output};
 use super::outside::{self, Served};
 use super::record::Running;
-use super::{inside, seal, sys};
+use super::{seal, sys};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -130,10 +130,10 @@ pub fn starting(launch: &Launch) -> Result<(Sealed, String), Failure> {
 /// A command that executes nslab such that nobody can write to its file, and the file itself.
 #[derive(Debug)]
 pub struct Sealed {
-    /// The command, to be started before this is dropped.
+    /// The command.
     pub command: Command,
-    #[expect(dead_code, reason = "kept open until the command is started")]
-    executable: OwnedFd,
+    /// What it executes: to be kept until it is started.
+    pub executable: OwnedFd,
 }
 
 impl Sealed {
@@ -161,7 +161,7 @@ fn written(what: &impl Serialize) -> Result<String, Failure> {
 
 fn tell_failure(name: &str, failure: &Failure) -> u8 {
     let _ = writeln!(std::io::stderr(), "nslab: {name}: {failure}: {}", failure.source.desc());
-    inside::code_of(failure)
+    failure.exit_code()
 }
 
 /// Becomes a launcher of this in place of the calling process, which has one thread; returns only where that fails.
