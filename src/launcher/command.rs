@@ -80,7 +80,7 @@ impl Prepared {
 fn environment(container: &Container, has_terminal: bool) -> BTreeMap<OsString, OsString> {
     let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();
     if container.environment.inherited {
-        variables.extend(std::env::vars_os());
+        variables.extend(std::env::vars_os().filter(|(name, _)| name != super::init::ENTRY));
     } else {
         let home = match container.user {
             User::Callers | User::Ids { uid: 0, .. } => "/root",

@@ -65,6 +65,17 @@ fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
     }
 }
 
+/// The same for a command that comes into a container that is there.
+pub(super) fn run_entered(known: &Known<'_>, channel: &Channel) -> u8 {
+    let failure = match nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher")) {
+        Ok(()) => become_payload(known),
+        Err(failure) => failure,
+    };
+    let code = code_of(&failure);
+    let _ = channel.say(&FromInside::Failed(failure), None);
+    code
+}
+
 /// Whether this is said, and not that nobody is there any more.
 fn is_told(channel: &Channel, message: &FromOutside) -> Result<bool, Failure> {
     match channel.hear::<FromOutside>()? {

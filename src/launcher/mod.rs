@@ -15,6 +15,7 @@
 //! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
 
 mod command;
+mod enter;
 mod failure;
 mod handshake;
 mod init;
@@ -28,8 +29,9 @@ mod root;
 mod seal;
 mod sys;
 
+pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
-pub use init::{Answer, become_init, become_launcher};
+pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
 pub use record::{EndRecord, Record, Running};

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 
 /// CLONE_NEWTIME (linux/sched.h): one of clone3(2) alone, since clone(2) takes it for a part of a signal.
-const CLONE_NEWTIME: u64 = 0x80;
+pub(super) const CLONE_NEWTIME: u64 = 0x80;
 
 /// The flags of clone3(2) for all namespaces that are new, but for that of cgroups: its root is the cgroup that the process is
 /// in when it is made, which is the parent's at the time of the clone (copy_cgroup_ns, kernel/cgroup/namespace.c).

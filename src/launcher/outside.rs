@@ -34,10 +34,10 @@ pub(super) struct Known<'a> {
 
 /// Process 1 of a container, or its command where there is no PID namespace.
 #[derive(Debug)]
-struct Child {
-    pid: Pid,
-    handle: OwnedFd,
-    channel: Channel,
+pub(super) struct Child {
+    pub(super) pid: Pid,
+    pub(super) handle: OwnedFd,
+    pub(super) channel: Channel,
 }
 
 /// What is passed on to a container whose launcher is sent it.
@@ -57,20 +57,31 @@ const PASSED_ON: [Signal; 8] = [
 /// # Errors
 /// When it could not be started, or what it needs could not be taken back.
 pub(super) fn run(launch: &Launch) -> Result<Ended, Failure> {
+    attended(|mask| start(launch, wants_terminal(launch), mask))
+}
+
+/// Whether a command gets a terminal of its own, in place of its caller's: who has that could write what the caller's shell
+/// then takes for typed (TIOCSTI, CVE-2017-5226).
+pub(super) fn wants_terminal(launch: &Launch) -> bool {
+    let has_own_root = matches!(launch.container.root, Root::Own(_));
+    has_own_root && std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
+}
+
+/// Has a process started, is there for it until its end, and says how that was. What starts it is told which signals the
+/// caller had blocked.
+pub(super) fn attended(start: impl FnOnce(SigSet) -> Result<Child, Failure>) -> Result<Ended, Failure> {
     let mut mask = SigSet::empty();
     let passed_on = SigSet::from_iter(PASSED_ON);
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&passed_on), Some(&mut mask)).during(|| Step::of("block signals"))?;
     let signals = SignalFd::with_flags(&passed_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
     let signals = signals.during(|| Step::of("receive signals"))?;
-
-    let has_own_root = matches!(launch.container.root, Root::Own(_));
-    let has_terminal = has_own_root && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let child = start(launch, has_terminal, mask)?;
-    let heard = attend(&child, &signals);
+    let child = start(mask)?;
+    let said = attend(&child, &signals);
     let status = end(child);
-    match (heard?, status?) {
-        (Some(ended), _) | (None, ended) => Ok(ended),
-    }
+    Ok(match said? {
+        Some(said) => said,
+        None => status?,
+    })
 }
 
 /// Starts a container that nobody waits for, and returns once its command runs.

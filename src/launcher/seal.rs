@@ -65,21 +65,22 @@ fn copied(mut file: File) -> Result<OwnedFd, Failure> {
     Ok(memory.into())
 }
 
-/// Executes nslab anew in place of the calling process, with its environment and these arguments.
+/// Executes nslab anew in place of the calling process, with these arguments, and its environment with a variable more.
 ///
 /// # Errors
 /// Always when it returns.
-pub(super) fn execute(arguments: &[String]) -> Failure {
-    match try_execute(arguments) {
+pub(super) fn execute(arguments: &[String], variable: Option<(&str, &str)>) -> Failure {
+    match try_execute(arguments, variable) {
         Ok(never) => match never {},
         Err(failure) => failure,
     }
 }
 
-fn try_execute(arguments: &[String]) -> Result<Infallible, Failure> {
+fn try_execute(arguments: &[String], variable: Option<(&str, &str)>) -> Result<Infallible, Failure> {
     let executable = executable()?;
     let words = std::iter::once("nslab".to_owned()).chain(arguments.iter().cloned()).map(String::into_bytes);
-    let environment = std::env::vars_os().map(|(name, value)| {
+    let added = variable.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let environment = std::env::vars_os().chain(added).map(|(name, value)| {
         let mut entry = name;
         entry.push("=");
         entry.push(value);
