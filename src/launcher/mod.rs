@@ -16,6 +16,7 @@
 
 mod failure;
 mod launch;
+mod rights;
 
 pub use failure::{Failure, Step};
 pub use launch::{Launch, Output};
