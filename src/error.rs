@@ -77,6 +77,9 @@ pub enum Error {
     /// A node can't be entered.
     #[error(transparent)]
     Enter(#[from] EnterError),
+    /// A container can't be launched, or looked at.
+    #[error(transparent)]
+    Launcher(#[from] crate::launcher::Failure),
     /// A probe can't be made.
     #[error(transparent)]
     Check(#[from] CheckError),

@@ -41,5 +41,5 @@ pub use state::StateRoot;
 /// To be called first thing in `main`, before there is any thread, or anything else is opened: what the process has
 /// inherited is closed. Where it returns a code, the process is to exit with that.
 pub fn become_helper() -> Option<std::process::ExitCode> {
-    host::become_helper(lab::keep)
+    launcher::become_init().or_else(|| host::become_helper(lab::keep))
 }

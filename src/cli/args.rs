@@ -1,5 +1,6 @@
 //! The command line as types. Parsing only: nothing here looks at the machine.
 
+use super::args_launch::LaunchArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
 use crate::host::ovsdb::Target;
@@ -114,6 +115,8 @@ pub(crate) enum Verb {
         /// The node: NODE or LAB/NODE
         node: String,
     },
+    /// Run a command as a container: in namespaces, with a root, rights and limits of its own
+    Launch(Box<LaunchArguments>),
     /// Ping from one node to another
     Ping(PingArguments),
     /// Check that the nodes reach each other as the topology expects

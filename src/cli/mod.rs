@@ -1,6 +1,7 @@
 //! The command line: arguments in, one library call, a report out.
 
 mod args;
+mod args_launch;
 mod args_link;
 mod args_uplink;
 mod care;
@@ -8,6 +9,7 @@ mod check;
 mod exec;
 mod exec_all;
 mod inspect;
+mod launch;
 mod link;
 mod progress;
 mod render;
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
         // These become the command, or need nothing of the machine: no runtime, no thread.
         Verb::Exec(arguments) if !arguments.all => return exec::exec(&global, &arguments),
         Verb::Shell { node } => return exec::shell(&global, &node),
+        Verb::Launch(arguments) if !arguments.detach => return launch::launch(&global, *arguments),
         Verb::Validate(argument) => inspect::validate(&global, &argument),
         Verb::Schema => Ok(inspect::schema()),
         Verb::Topologies { show } => inspect::topologies(&global, show.as_deref()),
@@ -78,6 +81,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Link { verb } => link::link(&nslab, global, &verb).await,
             Verb::Doctor => care::doctor(&nslab, global).await,
             Verb::Gc => care::gc(&nslab, global).await,
+            Verb::Launch(arguments) => Ok(launch::detach(&nslab, global, *arguments).await),
             Verb::Shell { .. }
             | Verb::Validate(_)
             | Verb::Schema

@@ -14,9 +14,24 @@
 //! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where
 //! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
 
+mod command;
+mod enter;
 mod failure;
+mod handshake;
+mod init;
+mod inside;
 mod launch;
+mod maps;
+mod namespaces;
+mod outside;
+mod record;
 mod rights;
+mod seal;
+mod sys;
 
+pub use enter::Entry;
 pub use failure::{Failure, Step};
+pub use handshake::Ended;
+pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
+pub use record::{EndRecord, Record, Running};

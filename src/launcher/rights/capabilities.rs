@@ -14,27 +14,27 @@ fn one(number: u32) -> CapabilitySet {
     CapabilitySet::from_bits_retain(1 << number)
 }
 
-/// Those that a container gets of these.
+/// Those that a container gets of these: what the running kernel does not know is left out.
 ///
-/// One that the running kernel does not know is left out. So is one of the default set that nslab hasn't got itself, as
-/// within another container; any other one was asked for.
+/// So is what nslab hasn't got itself, as within another container, where it was not asked for by name: of the default set,
+/// or where all are wanted.
 ///
 /// # Errors
 /// EPERM, where one was asked for that nslab hasn't got. In a user namespace of its own a container can have any.
 pub(super) fn to_give(asked: &BTreeSet<Capability>, own_users: bool) -> Result<BTreeSet<Capability>, Failure> {
     let mine = thread::capabilities(None).during(|| Step::of("read the process's capabilities"))?.permitted;
     let usual = Capability::default_set();
+    let by_name = |capability| !usual.contains(capability) && asked.len() < Capability::ALL.len();
     let mut given = BTreeSet::new();
     for capability in asked {
         let single = one(u32::from(capability.number()));
-        if own_users || mine.contains(single) {
-            // Where the kernel doesn't know it, it says EINVAL.
-            if thread::capability_is_in_bounding_set(single).is_ok() {
-                given.insert(*capability);
-            }
-        } else if !usual.contains(capability) && thread::capability_is_in_bounding_set(single).is_ok() {
+        // Of one that it doesn't know, the kernel says EINVAL.
+        let is_known = thread::capability_is_in_bounding_set(single).is_ok();
+        if is_known && (own_users || mine.contains(single)) {
+            given.insert(*capability);
+        } else if is_known && by_name(capability) {
             let step = Step::of(format!("give the container {capability}, which nslab hasn't got itself"));
-            return Err(Failure { step, source: Errno::EPERM });
+            return Err(step.failed()(Errno::EPERM));
         }
     }
     Ok(given)

@@ -9,13 +9,13 @@ mod seccomp;
 mod user;
 
 use super::failure::{During as _, Failure, Step};
-use crate::model::container::{Capability, Container, Rights};
-use crate::model::container::User;
+use crate::model::container::{Capability, Container, Rights, User};
 use nix::unistd::geteuid;
 use rustix::thread::CapabilitySet;
 use seccomp::Filter;
 
 /// What a container may do, got ready for giving up the rest.
+#[derive(Debug)]
 pub(super) struct Prepared {
     user: User,
     /// Whether it has a user namespace of its own.
@@ -24,6 +24,7 @@ pub(super) struct Prepared {
 }
 
 /// [`Rights`], with all that they need.
+#[derive(Debug)]
 enum Given {
     Callers,
     Confined { capabilities: CapabilitySet, filter: Filter },
@@ -109,13 +110,13 @@ impl Prepared {
         if !callers {
             user::leave_groups(self.own_users)?;
         }
-        user::become_user(self.user, self.own_users)
+        user::become_user(self.user)
     }
 }
 
 /// Has others not look into this process's memory, open files and executable (PR_SET_DUMPABLE), but for who has
 /// CAP_SYS_PTRACE where nslab was started.
-fn undumpable() -> Result<(), Failure> {
+pub(super) fn undumpable() -> Result<(), Failure> {
     nix::sys::prctl::set_dumpable(false).during(|| Step::of("keep others from looking into the process"))
 }
 

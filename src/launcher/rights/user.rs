@@ -18,22 +18,15 @@ pub(super) fn leave_groups(own_users: bool) -> Result<(), Failure> {
     }
 }
 
-/// Becomes this user. The group comes first, since only root may change it; so do the other groups.
-pub(super) fn become_user(user: User, own_users: bool) -> Result<(), Failure> {
-    match user {
-        User::Ids { uid, gid } => {
-            let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-            setresgid(gid, gid, gid).during(|| Step::of(format!("be in group {gid}")))?;
-            setresuid(uid, uid, uid).during(|| Step::of(format!("be user {uid}")))
-        }
-        User::Callers if own_users => {
-            // The caller may be nobody in there, as root is with the map `0 100000 65536`. Where root is nobody in there, it
-            // stays at that.
-            let root = |become_root: nix::Result<()>| if become_root == Err(Errno::EINVAL) { Ok(()) } else { become_root };
-            let (uid, gid) = (Uid::from_raw(0), Gid::from_raw(0));
-            root(setresgid(gid, gid, gid)).during(|| Step::of("be in root's group of the user namespace"))?;
-            root(setresuid(uid, uid, uid)).during(|| Step::of("be root of the user namespace"))
-        }
-        User::Callers => Ok(()),
-    }
+/// Becomes this user. The group comes first, since only root may change it; so do the other groups. Who is the caller, is so
+/// already, and root in a user namespace of its own (`maps`).
+pub(super) fn become_user(user: User) -> Result<(), Failure> {
+    let User::Ids { uid, gid } = user else { return Ok(()) };
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    // EINVAL is said of numbers that the map of its user namespace doesn't have.
+    let unknown = |errno: &Errno| if *errno == Errno::EINVAL { ": its user namespace has none such" } else { "" };
+    let group = setresgid(gid, gid, gid);
+    group.map_err(|errno| Step::of(format!("be in group {gid}{}", unknown(&errno))).failed()(errno))?;
+    let user = setresuid(uid, uid, uid);
+    user.map_err(|errno| Step::of(format!("be user {uid}{}", unknown(&errno))).failed()(errno))
 }

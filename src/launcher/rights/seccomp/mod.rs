@@ -22,6 +22,7 @@ const ABIS: &[Abi] = &[Abi::X86_64, Abi::I386];
 const ABIS: &[Abi] = &[Abi::Aarch64, Abi::Arm];
 
 /// A filter, ready to be set.
+#[derive(Debug)]
 pub(super) struct Filter(BpfProgram);
 
 impl Filter {

@@ -1,0 +1,165 @@
+//! `launch`: the process itself becomes the launcher of a container, so that nobody stands between it and its caller.
+
+use super::args::Global;
+use super::args_launch::{LaunchArguments, Shared};
+use super::{render, select};
+use crate::Error;
+use crate::host::PIN_DIRECTORY;
+use crate::lab::Nslab;
+use crate::launcher::{self, Launch, Output};
+use crate::model::PinName;
+use crate::model::container::{
+    Capability, Container, Environment, Limits, Namespaces, NetworkOf, Rights, Root, RootFileSystem, RootSource, User,
+    UserMaps, Writes,
+};
+use crate::state::StateRoot;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Becomes the launcher; returns only where that fails.
+pub(super) fn launch(global: &Global, arguments: LaunchArguments) -> ExitCode {
+    match asked_for(global, arguments) {
+        Ok(launch) => failed(&launcher::become_launcher(&launch).into()),
+        Err(error) => failed(&error),
+    }
+}
+
+/// Starts it, and prints what it is called.
+pub(super) async fn detach(nslab: &Nslab, global: &Global, arguments: LaunchArguments) -> ExitCode {
+    let (name, remove) = (arguments.name.clone(), arguments.rm);
+    let started = match asked_for(global, arguments) {
+        Ok(launch) if !launch.container.namespaces.pid => Err(Error::Usage(
+            "--detach wants a PID namespace, with which all of the container ends: add -p, or --rootfs".to_owned(),
+        )),
+        Ok(launch) => nslab.launch(launch, name, remove).await,
+        Err(error) => Err(error),
+    };
+    match started {
+        Ok(name) => {
+            render::launched(&name);
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &Error) -> ExitCode {
+    render::error(error);
+    ExitCode::from(match error {
+        Error::Usage(_) => 2,
+        Error::Launcher(failure) => failure.exit_code(),
+        _ => super::exec::OWN_FAILURE,
+    })
+}
+
+fn asked_for(global: &Global, arguments: LaunchArguments) -> Result<Launch, Error> {
+    let namespaces = namespaces(global, &arguments)?;
+    let rights = rights(&arguments);
+    let name = arguments.hostname.clone().unwrap_or_else(|| program(&arguments.command));
+    let limits = Limits { memory: arguments.memory, swap: arguments.swap, cpus: arguments.cpus, pids: arguments.pids };
+    let cgroup = (!limits.is_none()).then(|| PathBuf::from(format!("nslab/launched/{}", std::process::id())));
+    let root = root(&arguments)?;
+    let container = Container {
+        environment: Environment { inherited: root == Root::Callers, variables: arguments.env.into_iter().collect() },
+        command: arguments.command,
+        namespaces,
+        root,
+        hostname: arguments.hostname,
+        working_directory: arguments.workdir,
+        user: arguments.user.unwrap_or(User::Callers),
+        rights,
+        limits,
+    };
+    Ok(Launch { name, container, cgroup, output: Output::Callers, verbose: global.verbose > 0 })
+}
+
+/// What a container without a host name is called in messages.
+fn program(command: &[String]) -> String {
+    let program = command.first().map(Path::new).and_then(Path::file_name);
+    program.map_or_else(|| "container".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn namespaces(global: &Global, arguments: &LaunchArguments) -> Result<Namespaces, Error> {
+    let network = match &arguments.netns {
+        Some(text) => Some(NetworkOf::File(network(global, text)?)),
+        None if arguments.network => Some(NetworkOf::Own),
+        None => None,
+    };
+    let shares = |one: Shared| arguments.share.contains(&one);
+    let has_own_root = arguments.rootfs.is_some();
+    let user = arguments.user_namespace.then(|| match (&arguments.uid_map, &arguments.gid_map) {
+        (None, None) => UserMaps::CallerIsRoot,
+        (users, groups) => UserMaps::Records {
+            users: users.clone().map(|map| map.0).unwrap_or_default(),
+            groups: groups.clone().map(|map| map.0).unwrap_or_default(),
+        },
+    });
+    let default_network = if has_own_root && !shares(Shared::Net) { NetworkOf::Own } else { NetworkOf::Caller };
+    Ok(Namespaces {
+        ipc: arguments.ipc || has_own_root && !shares(Shared::Ipc),
+        mount: arguments.mount || has_own_root,
+        pid: arguments.pid || has_own_root && !shares(Shared::Pid),
+        uts: arguments.uts || arguments.hostname.is_some() || has_own_root && !shares(Shared::Uts),
+        cgroup: arguments.cgroup || has_own_root && !shares(Shared::Cgroup),
+        time: arguments.time || has_own_root && !shares(Shared::Time),
+        network: network.unwrap_or(default_network),
+        user,
+    })
+}
+
+/// The file of the network namespace that is meant: a path, a process's, a node's, or one that somebody else has pinned.
+fn network(global: &Global, text: &str) -> Result<PathBuf, Error> {
+    if let Some(pid) = text.strip_prefix("pid:") {
+        let pid: u32 =
+            pid.parse().map_err(|_| Error::Usage(format!("`{text}`: write pid:N with a process's number")))?;
+        return Ok(format!("/proc/{pid}/ns/net").into());
+    }
+    if text.starts_with(['/', '.']) {
+        return Ok(std::path::absolute(text).map_err(|source| Error::Io { action: format!("find {text}"), source })?);
+    }
+    let pinned = |name: &str| Path::new(PIN_DIRECTORY).join(name);
+    let root = StateRoot::new(&global.state_dir)?;
+    match select::node(&root, global, text) {
+        // Where no such node is known, it may be a name that ip-netns(8) knows.
+        Ok((lab, node)) if text.contains('/') || pinned(PinName::of_node(&lab, &node).as_str()).exists() => {
+            Ok(pinned(PinName::of_node(&lab, &node).as_str()))
+        }
+        Err(error @ (Error::WhichLab { .. } | Error::Usage(_))) if text.contains('/') || !pinned(text).exists() => {
+            Err(error)
+        }
+        _ => Ok(pinned(text)),
+    }
+}
+
+fn root(arguments: &LaunchArguments) -> Result<Root, Error> {
+    let Some(directory) = &arguments.rootfs else { return Ok(Root::Callers) };
+    let is_host = directory == Path::new("host");
+    let source = if is_host {
+        RootSource::Host
+    } else {
+        let absolute = std::path::absolute(directory);
+        let absolute =
+            absolute.map_err(|source| Error::Io { action: format!("find {}", directory.display()), source })?;
+        RootSource::Directory(absolute)
+    };
+    let writes = if is_host || arguments.read_only { Writes::Layer } else { Writes::Through };
+    let mounts = arguments.bind.iter().chain(&arguments.tmpfs).cloned().collect();
+    Ok(Root::Own(RootFileSystem { source, writes, mounts }))
+}
+
+fn rights(arguments: &LaunchArguments) -> Rights {
+    if arguments.rootfs.is_none() {
+        return Rights::Callers;
+    }
+    if arguments.privileged {
+        return Rights::Privileged;
+    }
+    let all = |lists: &[super::args_launch::Capabilities]| -> BTreeSet<Capability> {
+        lists.iter().flat_map(|list| list.0.iter().copied()).collect()
+    };
+    let (added, dropped) = (all(&arguments.cap_add), all(&arguments.cap_drop));
+    // As Docker has it: `--cap-drop all --cap-add X` leaves X, and one that is both is added.
+    let kept = Capability::default_set().into_iter().filter(|one| !dropped.contains(one));
+    Rights::Confined { capabilities: kept.chain(added).collect() }
+}

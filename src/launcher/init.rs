@@ -1,0 +1,180 @@
+//! `nslab __init`: nslab's executable started anew, with one thread and nothing but the work that it was handed.
+
+use super::enter::{self, Entry};
+use super::failure::{During, Failure, Step};
+use super::handshake::Ended;
+use super::launch::{Launch, Output};
+use super::outside::{self, Served};
+use super::record::Running;
+use super::{seal, sys};
+use nix::libc;
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+/// The hidden verb that starts a container, and the number of the open file that says which.
+const VERB: &str = "__init";
+
+/// The hidden verb that runs another command in one, which the environment says.
+const ENTER: &str = "__enter";
+
+/// The variable that says it: nobody but who started this process and root can read it.
+pub(super) const ENTRY: &str = "NSLAB_ENTRY";
+
+/// What is answered, as JSON on standard output, where a container is started that nobody waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// Its command runs.
+    Started(Running),
+    /// It does not, and nothing is left of it but its record.
+    Failed(Failure),
+}
+
+/// Becomes the launcher, where the process was started as one; returns the code to exit with.
+pub fn become_init() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    let verb = arguments.next()?;
+    if verb == ENTER {
+        return Some(ExitCode::from(enter()));
+    }
+    if verb != VERB {
+        return None;
+    }
+    let file = arguments.next().and_then(|number| number.to_str()?.parse().ok()).unwrap_or(libc::STDIN_FILENO);
+    Some(ExitCode::from(match read(file) {
+        Err(failure) => tell_failure("the launcher", &failure),
+        Ok(launch) => serve(&launch),
+    }))
+}
+
+fn read(number: i32) -> Result<Launch, Failure> {
+    let listen = || Step::of("read what is to be launched");
+    let close = || Step::of("close what was inherited");
+    let mut text = Vec::new();
+    let path = format!("/proc/self/fd/{number}");
+    File::open(path).and_then(|mut file| file.read_to_end(&mut text)).during(listen)?;
+    close_inherited().during(close)?;
+    serde_json::from_slice(&text).map_err(|_| nix::errno::Errno::EBADMSG).during(listen)
+}
+
+/// Nothing is open yet but what the caller had: no container is to find it, not even in its process 1.
+fn close_inherited() -> std::io::Result<()> {
+    let first = libc::STDERR_FILENO + 1;
+    match sys::close_from(first.cast_unsigned()) {
+        Err(nix::errno::Errno::ENOSYS) => {} // before 5.9
+        result => return Ok(result?),
+    }
+    let number = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).filter(|fd| *fd >= first).collect();
+    for file in open {
+        let _ = nix::unistd::close(file); // the directory that was just read is closed already
+    }
+    Ok(())
+}
+
+fn serve(launch: &Launch) -> u8 {
+    let served = outside::serve(launch);
+    if let Output::Detached { .. } = launch.output {
+        let answer = match served {
+            Ok(Served::Started(running)) => Answer::Started(running),
+            Ok(Served::Ended(_)) => return 0,
+            Err(failure) => Answer::Failed(failure),
+        };
+        let text = serde_json::to_string(&answer).unwrap_or_default();
+        let _ = write!(std::io::stdout(), "{text}"); // where nobody reads it, nobody waits
+        return 0;
+    }
+    match served {
+        Ok(Served::Ended(ended)) => ended.code(),
+        Ok(Served::Started(_)) => Ended::Code(0).code(),
+        Err(failure) => tell_failure(&launch.name, &failure),
+    }
+}
+
+fn enter() -> u8 {
+    let understand = || Step::of("understand which container is to be entered");
+    let text = std::env::var(ENTRY).unwrap_or_default();
+    let entry = serde_json::from_str(&text).map_err(|_| nix::errno::Errno::EBADMSG).during(understand);
+    let entry: Result<Entry, _> =
+        entry.and_then(|entry| close_inherited().during(|| Step::of("close what was inherited")).map(|()| entry));
+    match entry.and_then(|entry| enter::run(&entry)) {
+        Ok(ended) => ended.code(),
+        Err(failure) => tell_failure("the container", &failure),
+    }
+}
+
+/// The command that runs another one in a container, as a child of the calling process.
+///
+/// # Errors
+/// When nslab's own executable can't be had.
+pub fn entering(entry: &Entry) -> Result<Sealed, Failure> {
+    let mut sealed = Sealed::new(ENTER)?;
+    sealed.command.env(ENTRY, written(entry)?);
+    Ok(sealed)
+}
+
+/// The command that starts a container that nobody waits for, in the namespaces that it is started in: what it is to read on
+/// its standard input is the text that comes along, and what it writes to its standard output is an [`Answer`].
+///
+/// # Errors
+/// When nslab's own executable can't be had.
+pub fn starting(launch: &Launch) -> Result<(Sealed, String), Failure> {
+    Ok((Sealed::new(VERB)?, written(launch)?))
+}
+
+/// A command that executes nslab such that nobody can write to its file, and the file itself.
+#[derive(Debug)]
+pub struct Sealed {
+    /// The command.
+    pub command: Command,
+    /// What it executes: to be kept until it is started.
+    pub executable: OwnedFd,
+}
+
+impl Sealed {
+    fn new(verb: &str) -> Result<Self, Failure> {
+        let executable = seal::executable()?;
+        let mut command = Command::new(format!("/proc/self/fd/{}", executable.as_raw_fd()));
+        command.arg0("nslab").arg(verb);
+        Ok(Self { command, executable })
+    }
+}
+
+/// Becomes another command in a container in place of the calling process, which has one thread; returns only where that
+/// fails.
+pub fn become_entrant(entry: &Entry) -> Failure {
+    match written(entry) {
+        Ok(text) => seal::execute(&[ENTER.to_owned()], Some((ENTRY, &text))),
+        Err(failure) => failure,
+    }
+}
+
+fn written(what: &impl Serialize) -> Result<String, Failure> {
+    let hand_over = || Step::of("hand over what is to be launched");
+    serde_json::to_string(what).map_err(|_| nix::errno::Errno::EINVAL).during(hand_over)
+}
+
+fn tell_failure(name: &str, failure: &Failure) -> u8 {
+    let _ = writeln!(std::io::stderr(), "nslab: {name}: {failure}: {}", failure.source.desc());
+    failure.exit_code()
+}
+
+/// Becomes a launcher of this in place of the calling process, which has one thread; returns only where that fails.
+pub fn become_launcher(launch: &Launch) -> Failure {
+    let hand_over = || Step::of("hand over what is to be launched");
+    let file = written(launch).and_then(|text| {
+        // Not closed on execution: that is what it is for.
+        let mut file = File::from(memfd_create("launch", MFdFlags::empty()).during(hand_over)?);
+        file.write_all(text.as_bytes()).and_then(|()| file.rewind()).during(hand_over)?;
+        Ok(file)
+    });
+    match file {
+        Ok(file) => seal::execute(&[VERB.to_owned(), file.as_raw_fd().to_string()], None),
+        Err(failure) => failure,
+    }
+}

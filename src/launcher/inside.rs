@@ -1,0 +1,153 @@
+//! The process inside: process 1 of a container, from the clone to its end. Where there is no PID namespace, it becomes the
+//! command itself.
+
+use super::failure::{During, Failure, Step};
+use super::handshake::{Channel, Ended, FromInside, FromOutside};
+use super::launch::Output;
+use super::outside::Known;
+use super::sys::{self, Doubled};
+use super::{command, maps, namespaces};
+use crate::model::container::{NetworkOf, Root};
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+/// Does all that is to be done inside; returns the code to exit with.
+pub(super) fn run(known: &Known<'_>, channel: Channel) -> u8 {
+    match try_run(known, &channel) {
+        Ok(ended) => ended.code(),
+        Err(failure) => {
+            let code = failure.exit_code();
+            // Where it can't be said, nobody is there to hear it.
+            let _ = channel.say(&FromInside::Failed(failure), None);
+            code
+        }
+    }
+}
+
+fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
+    const NOBODY: Ended = Ended::Code(0); // whoever started this has ended, and nobody waits for the code
+    if !is_told(channel, &FromOutside::Proceed)? {
+        return Ok(NOBODY);
+    }
+    set_up(known)?;
+    if let Output::Detached { .. } = known.launch.output {
+        // Whose terminal it was started from is to be able to go.
+        nix::unistd::setsid().during(|| Step::of("begin a session"))?;
+        channel.say(&FromInside::Ready, None)?;
+        if !is_told(channel, &FromOutside::Run)? {
+            return Ok(NOBODY);
+        }
+    }
+    if known.launch.container.namespaces.pid {
+        let payload = start_payload(known)?;
+        channel.say(&FromInside::Running, None)?;
+        let ended = reap(payload)?;
+        channel.say(&FromInside::Ended(ended), None)?;
+        Ok(ended)
+    } else {
+        // Nobody else would end it with whoever started it.
+        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher"))?;
+        Err(become_payload(known))
+    }
+}
+
+/// The same for a command that comes into a container that is there.
+pub(super) fn run_entered(known: &Known<'_>, channel: &Channel) -> u8 {
+    let failure = match nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher")) {
+        Ok(()) => become_payload(known),
+        Err(failure) => failure,
+    };
+    let code = failure.exit_code();
+    let _ = channel.say(&FromInside::Failed(failure), None);
+    code
+}
+
+/// Whether this is said, and not that nobody is there any more.
+fn is_told(channel: &Channel, message: &FromOutside) -> Result<bool, Failure> {
+    match channel.hear::<FromOutside>()? {
+        Some((said, _)) if said == *message => Ok(true),
+        Some(_) => Err(Step::of("understand the launcher").failed()(Errno::EPROTO)),
+        None => Ok(false),
+    }
+}
+
+/// Everything in the new namespaces that the command is to find there.
+fn set_up(known: &Known<'_>) -> Result<(), Failure> {
+    let container = &known.launch.container;
+    let namespaces = &container.namespaces;
+    if namespaces.user.is_some() {
+        maps::become_root()?;
+    }
+    if namespaces.cgroup {
+        namespaces::leave_cgroups()?;
+    }
+    if let Some(hostname) = &container.hostname {
+        nix::unistd::sethostname(hostname).during(|| Step::of(format!("set the host name {hostname:?}")))?;
+    }
+    if namespaces.network == NetworkOf::Own {
+        sys::loopback_up().during(|| Step::of("bring the loopback interface up"))?;
+    }
+    match &container.root {
+        Root::Own(_) => Ok(()),
+        // What is mounted inside is not to be seen outside.
+        Root::Callers if namespaces.mount => {
+            let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
+            mount(None::<&str>, "/", None::<&str>, private, None::<&str>).during(|| Step::of("make private all mounts"))
+        }
+        Root::Callers => Ok(()),
+    }
+}
+
+/// Forks the command, and returns once it runs.
+fn start_payload(known: &Known<'_>) -> Result<Pid, Failure> {
+    // Closed by the program that is executed: then there is nothing to be read from it.
+    let (sink, source) = super::handshake::pair()?;
+    match sys::fork().during(|| Step::of("fork"))? {
+        Doubled::Child => {
+            drop(sink);
+            let failure = become_payload(known);
+            let code = failure.exit_code();
+            let _ = source.say(&failure, None); // nobody else could be told
+            sys::exit(code);
+        }
+        Doubled::Parent(payload) => {
+            drop(source);
+            match sink.hear::<Failure>()? {
+                Some((failure, _)) => Err(failure),
+                None => Ok(payload),
+            }
+        }
+    }
+}
+
+/// Gives up what the command is not to have, and becomes it; returns only where that fails.
+fn become_payload(known: &Known<'_>) -> Failure {
+    match prepare_payload(known) {
+        Ok(()) => known.command.execute(),
+        Err(failure) => failure,
+    }
+}
+
+fn prepare_payload(known: &Known<'_>) -> Result<(), Failure> {
+    command::enter_directory(&known.launch.container)?;
+    sys::default_sigpipe().during(|| Step::of("have SIGPIPE end the command"))?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&known.mask), None).during(|| Step::of("unblock signals"))?;
+    Ok(())
+}
+
+/// Waits for the command's end, and for that of everybody who has lost his parent meanwhile.
+fn reap(payload: Pid) -> Result<Ended, Failure> {
+    loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == payload => {
+                return Ok(Ended::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)));
+            }
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == payload => return Ok(Ended::Signal(signal as i32)),
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(Step::of("wait for the command").failed()(errno)),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What is written down of a container that nobody waits for, in a directory of its own.
+
+use super::failure::{During, Failure, Step};
+use super::handshake::Ended;
+use super::launch::Launch;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The files' names.
+pub(super) mod names {
+    /// The [`Launch`](super::Launch).
+    pub(crate) const CONTAINER: &str = "container.json";
+    /// The [`Running`](super::Running), from before the command runs on.
+    pub(crate) const RUNNING: &str = "running.json";
+    /// The [`EndRecord`](super::EndRecord), once it has ended. Process 1 writes it.
+    pub(crate) const ENDED: &str = "ended.json";
+}
+
+/// A container's process 1.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Running {
+    /// Its number, where it was started from.
+    pub pid: i32,
+    /// When it was started, in clock ticks after the machine was (field 22 of /proc/PID/stat, proc_pid_stat(5)): another
+    /// process may have the number later.
+    pub started_ticks: u64,
+    /// When that was, in seconds after 1970.
+    pub started_at_unix_s: u64,
+}
+
+/// How a container ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EndRecord {
+    /// How its command did.
+    pub ended: Ended,
+    /// Whether the kernel has killed something in it for want of memory.
+    pub out_of_memory: bool,
+    /// When, in seconds after 1970.
+    pub ended_at_unix_s: u64,
+    /// How much of its output could not be written to the log, in bytes.
+    pub log_bytes_lost: u64,
+}
+
+/// All that is written down of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What was asked for.
+    pub launch: Launch,
+    /// Its process; `None` where it was not started, or not wholly.
+    pub running: Option<Running>,
+    /// How it ended; `None` where it has not, or nobody was left to say so.
+    pub ended: Option<EndRecord>,
+}
+
+impl Running {
+    /// Of a process that there is.
+    pub(super) fn of(pid: i32) -> Result<Self, Failure> {
+        let look = || Step::of("look at the container's process");
+        let started_ticks = started_ticks(pid).ok_or(nix::errno::Errno::ESRCH).during(look)?;
+        Ok(Self { pid, started_ticks, started_at_unix_s: unix_s() })
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&self) -> bool {
+        started_ticks(self.pid) == Some(self.started_ticks)
+    }
+}
+
+/// The time in seconds after 1970.
+pub(super) fn unix_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The start of a process that has not ended; one that nobody has waited for yet has.
+fn started_ticks(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses that may hold anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+}
+
+impl Record {
+    /// Reads what is written down in a directory; `None` where nothing is.
+    ///
+    /// # Errors
+    /// When a file can't be read, or is not what nslab has written.
+    pub fn read(directory: &Path) -> Result<Option<Self>, Failure> {
+        let Some(launch) = read(&directory.join(names::CONTAINER))? else { return Ok(None) };
+        let running = read(&directory.join(names::RUNNING))?;
+        let ended = read(&directory.join(names::ENDED))?;
+        Ok(Some(Self { launch, running, ended }))
+    }
+
+    /// Whether its process 1 still runs.
+    pub fn is_alive(&self) -> bool {
+        self.running.as_ref().is_some_and(Running::is_alive)
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
+    let open = || Step::Open { path: path.to_owned() };
+    match fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).during(open),
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|_| nix::errno::Errno::EBADMSG).during(open),
+    }
+}
+
+/// Writes a file of the record: beside, and then in its place, so that nobody reads half of one.
+pub(super) fn write(directory: &Path, name: &str, what: &impl Serialize) -> Result<(), Failure> {
+    let path: PathBuf = directory.join(name);
+    let make = || Step::Make { path: path.clone() };
+    let text = serde_json::to_vec(what).map_err(|_| nix::errno::Errno::EINVAL).during(make)?;
+    let beside = directory.join(format!(".{name}"));
+    fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path)).during(make)
+}

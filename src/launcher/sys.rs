@@ -1,0 +1,147 @@
+//! The system calls that neither nix nor rustix has in a safe form: the only unsafe code of the launcher.
+
+#![allow(unsafe_code, reason = "each call is stated with why it is sound; nobody else may")]
+
+use nix::errno::Errno;
+use nix::libc::{self, c_int, c_long};
+use nix::unistd::Pid;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+/// What a process is after it was doubled.
+#[derive(Debug)]
+pub(super) enum Doubled<P> {
+    /// The new one.
+    Child,
+    /// The one that was there, with what it knows of the new one.
+    Parent(P),
+}
+
+/// `struct clone_args` (linux/sched.h), as far as kernels from 5.7 on know it.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+/// clone3(2): a child in new namespaces and, where one is given, in a cgroup of version 2. It goes on where the parent is,
+/// with memory of its own, as after fork(2).
+///
+/// To be called by processes that never had a second thread: what another one held, the child would wait for forever.
+pub(super) fn clone(flags: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Doubled<(Pid, OwnedFd)>, Errno> {
+    let mut pidfd: c_int = -1;
+    let mut arguments = CloneArgs {
+        flags: flags | libc::CLONE_PIDFD as u64,
+        pidfd: (&raw mut pidfd) as u64,
+        exit_signal: libc::SIGCHLD as u64,
+        ..CloneArgs::default()
+    };
+    if let Some(cgroup) = cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
+    }
+    // SAFETY: the structure is as long as is said and lives until the call is over; without CLONE_VM and with no stack given,
+    // the child has a copy of all memory, so that nothing that it does is seen here. There is one thread.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const arguments, size_of::<CloneArgs>()) };
+    match Errno::result(pid)? {
+        0 => Ok(Doubled::Child),
+        pid => {
+            // SAFETY: the kernel has just opened it, for this process alone.
+            let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+            Ok(Doubled::Parent((Pid::from_raw(i32::try_from(pid).unwrap_or_default()), pidfd)))
+        }
+    }
+}
+
+/// Not in libc for all architectures (linux/sched.h).
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// fork(2), for processes that never had a second thread.
+pub(super) fn fork() -> Result<Doubled<Pid>, Errno> {
+    // SAFETY: there is one thread, so that the child finds no lock held by another one.
+    match unsafe { nix::unistd::fork() }? {
+        nix::unistd::ForkResult::Child => Ok(Doubled::Child),
+        nix::unistd::ForkResult::Parent { child } => Ok(Doubled::Parent(child)),
+    }
+}
+
+/// Closes all files from this number on (close_range(2)).
+///
+/// To be called while this process has opened none that it still wants.
+pub(super) fn close_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: it touches no memory. Whoever still owned one of the files would find it closed, which fails, and harms nothing.
+    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
+    Errno::result(done).map(drop)
+}
+
+/// Has SIGPIPE end this process again, as it does where nobody says otherwise: Rust's runtime ignores it, and what is ignored
+/// stays so in the program that is executed.
+pub(super) fn default_sigpipe() -> Result<(), Errno> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is set that could run.
+    unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
+}
+
+/// `struct mount_attr` (linux/mount.h).
+#[repr(C)]
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct MountAttributes {
+    /// MOUNT_ATTR_*: what is set.
+    pub(super) set: u64,
+    /// MOUNT_ATTR_*: what is cleared before.
+    pub(super) clear: u64,
+    /// MS_PRIVATE, MS_SLAVE, MS_SHARED or MS_UNBINDABLE, or nothing.
+    pub(super) propagation: u64,
+    /// With MOUNT_ATTR_IDMAP, the user namespace's open file.
+    pub(super) user_namespace: u64,
+}
+
+/// mount_setattr(2) of the mount that a file was opened in (AT_EMPTY_PATH), and of those below where `recursive`.
+pub(super) fn set_mount_attributes(
+    mount: BorrowedFd<'_>,
+    recursive: bool,
+    attributes: MountAttributes,
+) -> Result<(), Errno> {
+    let flags = libc::AT_EMPTY_PATH | if recursive { libc::AT_RECURSIVE } else { 0 };
+    let size = size_of::<MountAttributes>();
+    // SAFETY: the path is a string that ends, the structure is as long as is said, and both outlive the call.
+    let done: c_long = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, mount.as_raw_fd(), c"".as_ptr(), flags, &raw const attributes, size)
+    };
+    Errno::result(done).map(drop)
+}
+
+/// Brings the loopback interface of the calling process's network namespace up (SIOCSIFFLAGS, netdevice(7)).
+pub(super) fn loopback_up() -> Result<(), Errno> {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    // SAFETY: all zeros is a request with an empty name and nothing asked.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    request.ifr_name[0] = b'l'.cast_signed().into();
+    request.ifr_name[1] = b'o'.cast_signed().into();
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP as i16) | (libc::IFF_RUNNING as i16);
+    // SAFETY: the request is what this call takes, and outlives it.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
+    Errno::result(done).map(drop)
+}
+
+/// Takes over a file that has just come with a message (SCM_RIGHTS, unix(7)).
+pub(super) fn own(received: std::os::fd::RawFd) -> OwnedFd {
+    // SAFETY: the kernel has opened it for this process with the message, and nobody else knows its number.
+    unsafe { OwnedFd::from_raw_fd(received) }
+}
+
+/// Ends the calling process at once, with nothing of what it has from its parent run or written (_exit(2)).
+pub(super) fn exit(code: u8) -> ! {
+    // SAFETY: it does not return, and touches no memory.
+    unsafe { libc::_exit(code.into()) }
+}
