@@ -52,8 +52,6 @@ impl Prepared {
     /// Makes of this process what the command is to be. To be called last before execve(2): what the filter refuses can't be
     /// done any more.
     ///
-    /// The signal on the parent's death (PR_SET_PDEATHSIG) is gone where the user changes; it is to be set again then.
-    ///
     /// # Errors
     /// When the kernel refuses; the command must not be executed then.
     pub(super) fn confine_payload(&self) -> Result<(), Failure> {
@@ -88,12 +86,11 @@ impl Prepared {
     /// what they leave, and reads and writes files that are open. To be called when it has forked the command, and does
     /// nothing else any more.
     ///
-    /// It can't open its own files in /proc/self afterwards, where it is not root of the machine.
+    /// It is [not to be looked into](undumpable) from before the fork on.
     ///
     /// # Errors
     /// When the kernel refuses.
     pub(super) fn confine_init(&self) -> Result<(), Failure> {
-        undumpable()?;
         // The command, and what comes of it, may be of any user.
         let kept = capabilities::set_of(&[Capability::Kill].into());
         capabilities::bound(kept)?;
@@ -114,8 +111,9 @@ impl Prepared {
     }
 }
 
-/// Has others not look into this process's memory, open files and executable (PR_SET_DUMPABLE), but for who has
-/// CAP_SYS_PTRACE where nslab was started.
+/// Has others not look into this process's memory, open files and executable (PR_SET_DUMPABLE), nor into those of the
+/// processes that it forks until they execute something; but for who has CAP_SYS_PTRACE where nslab was started. Nor can it
+/// open its own files in /proc/self afterwards, where it is not root of the machine.
 pub(super) fn undumpable() -> Result<(), Failure> {
     nix::sys::prctl::set_dumpable(false).during(|| Step::of("keep others from looking into the process"))
 }

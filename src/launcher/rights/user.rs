@@ -3,6 +3,7 @@
 use super::super::failure::{During as _, Failure, Step};
 use crate::model::container::User;
 use nix::errno::Errno;
+use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, getgroups, setgroups, setresgid, setresuid};
 
 /// Leaves all groups but the process's own one. It wants CAP_SETGID.
@@ -23,10 +24,14 @@ pub(super) fn leave_groups(own_users: bool) -> Result<(), Failure> {
 pub(super) fn become_user(user: User) -> Result<(), Failure> {
     let User::Ids { uid, gid } = user else { return Ok(()) };
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    let at_end = || Step::of("end with the parent");
+    let signal = prctl::get_pdeathsig().during(at_end)?;
     // EINVAL is said of numbers that the map of its user namespace doesn't have.
     let unknown = |errno: &Errno| if *errno == Errno::EINVAL { ": its user namespace has none such" } else { "" };
     let group = setresgid(gid, gid, gid);
     group.map_err(|errno| Step::of(format!("be in group {gid}{}", unknown(&errno))).failed()(errno))?;
     let user = setresuid(uid, uid, uid);
-    user.map_err(|errno| Step::of(format!("be user {uid}{}", unknown(&errno))).failed()(errno))
+    user.map_err(|errno| Step::of(format!("be user {uid}{}", unknown(&errno))).failed()(errno))?;
+    // The kernel forgets it where the user changes.
+    prctl::set_pdeathsig(signal).during(at_end)
 }

@@ -39,22 +39,19 @@ impl Call {
 
 /// A list of calls: `name: x86_64, i386, aarch64, arm;`, the numbers in the order of [`Abi`].
 macro_rules! calls {
+    (@number -) => { None };
+    (@number $number:literal) => { Some($number) };
     ($visible:vis $list:ident: $($name:ident: $x86_64:tt, $i386:tt, $aarch64:tt, $arm:tt;)*) => {
-        $visible const $list: &[$crate::launcher::rights::seccomp::profile::Call] = {
-            use $crate::launcher::rights::seccomp::profile::{Call, number};
-            &[$(Call {
+        $visible const $list: &[$crate::launcher::rights::seccomp::profile::Call] = &[
+            $($crate::launcher::rights::seccomp::profile::Call {
                 #[cfg(test)]
                 name: stringify!($name),
-                numbers: [number!($x86_64), number!($i386), number!($aarch64), number!($arm)],
-            },)*]
-        };
+                numbers: [calls!(@number $x86_64), calls!(@number $i386), calls!(@number $aarch64), calls!(@number $arm)],
+            },)*
+        ];
     };
 }
-macro_rules! number {
-    (-) => { None };
-    ($number:literal) => { Some($number) };
-}
-pub(super) use {calls, number};
+pub(super) use calls;
 
 /// What is done with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
