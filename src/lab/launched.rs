@@ -68,7 +68,8 @@ async fn start(launch: &Launch) -> Result<(), Error> {
     let (Sealed { mut command, executable }, text) = launcher::starting(launch)?;
     let io = |source| Error::Io { action: "start the launcher".into(), source };
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = Command::from(std::mem::replace(command, std::process::Command::new(""))).spawn().map_err(io)?;
+    let mut child = Command::from(command).spawn().map_err(io)?;
+    drop(executable);
     if let Some(mut input) = child.stdin.take() {
         input.write_all(text.as_bytes()).await.map_err(io)?;
     }
