@@ -383,6 +383,8 @@ fn root_of_a_user_namespace_has_the_same_root() {
         let script = "touch /etc/x && ls /etc/x";
         assert_eq!(inside(&root, &["-U", "--read-only"], script), "/etc/x\n");
         assert!(!root.join("etc/x").exists());
+        let said = refused(Path::new("host"), &["-U"]);
+        assert!(said.contains("the machine's own root in a user namespace"), "{said}");
         // A network that is not of its user namespace: the machine's /sys is seen, and is as read-only.
         let shared = mounts_inside(&root, &["-U", "--share", "net"]);
         assert!(shared.contains(&"/sys sysfs ro,nosuid,nodev,noexec,relatime".to_owned()), "{shared:#?}");
