@@ -7,7 +7,7 @@ use rustix::mount::{MountAttrFlags, MountFlags, mount_remount};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// A line of /proc/PID/mountinfo (proc_pid_mountinfo(5)).
 #[derive(Debug, PartialEq, Eq)]
@@ -37,12 +37,16 @@ pub(super) fn limit(top: &OwnedFd, attributes: MountAttrFlags) -> Result<(), Err
     let at = &lines.iter().find(|line| line.id == id).ok_or(Errno::ENOENT)?.at;
     let ids = with_below(id, &lines);
     for line in lines.iter().filter(|line| ids.contains(&line.id)) {
-        let below = line.at.strip_prefix(at).map_err(|_| Errno::ENOENT)?;
-        let root = lookup::find(top.as_fd(), &Path::new(".").join(below))?;
+        let found = if line.id == id {
+            None // a file, maybe, below which nothing can be looked up
+        } else {
+            let below = line.at.strip_prefix(at).map_err(|_| Errno::ENOENT)?;
+            Some(lookup::find(top.as_fd(), below)?)
+        };
+        let root = found.as_ref().unwrap_or(top);
         // One that lies below another one is out of reach, and so it stays.
-        if mount_of(&root)? == line.id {
-            mount_remount(tree::by_descriptor(&root), MountFlags::BIND | line.flags | more, c"")
-                .map_err(tree::errno)?;
+        if mount_of(root)? == line.id {
+            mount_remount(tree::by_descriptor(root), MountFlags::BIND | line.flags | more, c"").map_err(tree::errno)?;
         }
     }
     Ok(())
