@@ -4,6 +4,7 @@ use super::inside::{Inside, open_directory};
 use super::{layer, tree};
 use crate::launcher::failure::{During, Failure, Step};
 use crate::model::container::{RootSource, Writes};
+use nix::errno::Errno;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::path::Path;
@@ -17,21 +18,31 @@ pub(super) fn attach(source: &RootSource, writes: Writes, in_user_namespace: boo
     };
     let files = open_directory(path)?;
     let machine = open_directory(Path::new("/"))?;
-    match writes {
-        Writes::Through => {
-            let mounted = || Step::Mount { what: path.display().to_string(), at: "/".into() };
-            let root = match tree::bind(&files, extent, &machine).during(mounted)? {
-                Some(root) => root,
-                None => uppermost().during(mounted)?,
-            };
-            Ok(Inside::new(root, path.to_owned()))
+    let attached = match writes {
+        Writes::Through => bound(&files, extent, &machine, path),
+        Writes::Layer => layer::attach(&files, &machine, in_user_namespace),
+    };
+    let root = attached.map_err(|failure| {
+        // The kernel keeps together what was mounted by somebody who has more rights (mount_namespaces(7)).
+        if *source == RootSource::Host && in_user_namespace && failure.source == Errno::EINVAL {
+            let step = "show the machine's own root in a user namespace, where nothing that is mounted in it can be left out; \
+                        give a directory in place of it";
+            return Step::of(step).failed()(failure.source);
         }
-        Writes::Layer => {
-            let root = layer::attach(&files, &machine, in_user_namespace)?;
-            let mut inside = Inside::new(root, path.to_owned());
-            inside.owns_root()?;
-            Ok(inside)
-        }
+        failure
+    })?;
+    let mut inside = Inside::new(root, path.to_owned());
+    if writes == Writes::Layer {
+        inside.owns_root()?;
+    }
+    Ok(inside)
+}
+
+fn bound(files: &OwnedFd, extent: tree::Extent, machine: &OwnedFd, path: &Path) -> Result<OwnedFd, Failure> {
+    let mounted = || Step::Mount { what: path.display().to_string(), at: "/".into() };
+    match tree::bind(files, extent, machine).during(mounted)? {
+        Some(root) => Ok(root),
+        None => uppermost().during(mounted),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::model::container::{Mount, MountKind};
 use nix::errno::Errno;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
-use rustix::mount::MountFlags;
+use rustix::mount::{MountAttrFlags, MountFlags};
 use std::path::Path;
 
 /// A mount of the user's with what is mounted.
@@ -70,8 +70,10 @@ pub(super) fn mount(inside: &mut Inside, mounts: Vec<Opened<'_>>, is_confined: b
                 };
                 // A device that the user names is for use.
                 let is_device = matches!(is, FileType::CharacterDevice | FileType::BlockDevice);
-                tree::limit(&mounted, tree::Limits { read_only, no_devices: is_confined && !is_device })
-                    .during(step)?;
+                let mut limits = MountAttrFlags::empty();
+                limits.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+                limits.set(MountAttrFlags::MOUNT_ATTR_NODEV, is_confined && !is_device);
+                tree::limit(&mounted, limits).during(step)?;
             }
             Kind::Tmpfs => {
                 let step = || Step::Mount { what: "tmpfs".into(), at: target.to_owned() };

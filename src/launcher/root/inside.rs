@@ -60,7 +60,10 @@ impl Inside {
     pub(super) fn directory(&self, name: &str, what: &str) -> Result<OwnedFd, Failure> {
         let path = Path::new("/").join(name);
         match openat(&self.root, name, DIRECTORY, Mode::empty()) {
-            Err(rustix::io::Errno::NOENT) => self.make(&self.root, OsStr::new(name), Point::Directory, &path, what),
+            Err(rustix::io::Errno::NOENT) => {
+                self.may_make(&self.root, Point::Directory, &path, what)?;
+                make(&self.root, OsStr::new(name), Point::Directory, &path)
+            }
             Err(errno @ (rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => Err(errno)
                 .during(|| Step::of(format!("mount {what} at {}: it is a symbolic link or a file", path.display()))),
             found => found.during(|| Step::Mount { what: what.to_owned(), at: path }),
@@ -92,44 +95,50 @@ impl Inside {
         let mut components = path.components().filter(|component| !matches!(component, Component::RootDir)).peekable();
         while let Some(component) = components.next() {
             so_far.push(component);
-            let point = if components.peek().is_some() { Point::Directory } else { point };
             here = match lookup::find(self.root.as_fd(), &so_far) {
-                Err(Errno::ENOENT) => self.make(&here, component.as_os_str(), point, path, what)?,
+                Err(Errno::ENOENT) => {
+                    self.may_make(&here, point, path, what)?;
+                    let step = if components.peek().is_some() { Point::Directory } else { point };
+                    make(&here, component.as_os_str(), step, path)?
+                }
                 found => found.during(opened)?,
             };
         }
         Ok(here)
     }
 
-    /// Makes something to be mounted on, where that may be.
-    fn make(&self, parent: &OwnedFd, name: &OsStr, point: Point, path: &Path, what: &str) -> Result<OwnedFd, Failure> {
-        let made = || Step::Make { path: path.to_owned() };
-        if !self.own.contains(&fstat(parent).during(made)?.st_dev) {
-            return Err(self.nothing_there(point, path, what).failed()(Errno::ENOENT));
+    /// Whether something to be mounted on may be made in this directory.
+    fn may_make(&self, parent: &OwnedFd, point: Point, path: &Path, what: &str) -> Result<(), Failure> {
+        let file_system = fstat(parent).during(|| Step::Make { path: path.to_owned() })?.st_dev;
+        if self.own.contains(&file_system) {
+            return Ok(());
         }
-        match point {
-            Point::Directory => mkdirat(parent, name, DIRECTORY_MODE).during(made)?,
-            Point::File => {
-                mknodat(parent, name, FileType::RegularFile, Mode::from_bits_retain(0o444), 0).during(made)?
-            }
-        }
-        openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).during(made)
+        Err(self.nothing_there(point, path, what).failed()(Errno::ENOENT))
     }
 
     /// Says what is to be done: nslab leaves nothing behind, a directory in somebody's files neither.
     fn nothing_there(&self, point: Point, path: &Path, what: &str) -> Step {
-        let outside = self.source.join(path.strip_prefix("/").unwrap_or(path));
-        let (noun, command) = match point {
-            Point::Directory => ("directory", "mkdir -p"),
-            Point::File => ("file", "touch"),
+        let outside = |path: &Path| self.source.join(path.strip_prefix("/").unwrap_or(path)).display().to_string();
+        let (noun, command) = match (point, path.parent()) {
+            (Point::File, Some(parent)) => ("file", format!("mkdir -p {} && touch {}", outside(parent), outside(path))),
+            (Point::File | Point::Directory, _) => ("directory", format!("mkdir -p {}", outside(path))),
         };
         Step::of(format!(
             "mount {what} at {}: the root has no such {noun}, and nothing is made in its files unasked; make it \
-             (`{command} {}`), or let writes go to a layer above them",
+             (`{command}`), or let writes go to a layer above them",
             path.display(),
-            outside.display()
         ))
     }
+}
+
+/// Makes something to be mounted on.
+fn make(parent: &OwnedFd, name: &OsStr, point: Point, path: &Path) -> Result<OwnedFd, Failure> {
+    let made = || Step::Make { path: path.to_owned() };
+    match point {
+        Point::Directory => mkdirat(parent, name, DIRECTORY_MODE).during(made)?,
+        Point::File => mknodat(parent, name, FileType::RegularFile, Mode::from_bits_retain(0o444), 0).during(made)?,
+    }
+    openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).during(made)
 }
 
 /// Opens a directory of the machine's, by its name there.

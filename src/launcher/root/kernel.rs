@@ -6,11 +6,15 @@ use crate::launcher::failure::{During, Failure, Step};
 use nix::errno::Errno;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, fstatfs, openat, statfs};
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::{MountAttrFlags, MountFlags, mount};
 use std::path::Path;
 
 /// What is true of the kernel's own file systems anywhere.
 pub(super) const HARMLESS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+
+/// The same, of a tree that is the machine's.
+const ALL_HARMLESS: MountAttrFlags =
+    MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NODEV).union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
 /// The number by which statfs(2) calls a file system (linux/magic.h).
 const PROC: i64 = 0x9fa0;
@@ -29,6 +33,9 @@ pub(super) fn mount_proc(inside: &Inside, has_own_processes: bool) -> Result<Own
     let proc = inside.mounted("proc")?;
     // Masks and the rights of the container are set by what is found here.
     is_of(&proc, PROC).during(step)?;
+    if !has_own_processes {
+        tree::limit(&proc, ALL_HARMLESS).during(step)?;
+    }
     Ok(proc)
 }
 
@@ -41,7 +48,7 @@ pub(super) fn mount_sys(inside: &Inside, is_confined: bool) -> Result<OwnedFd, F
         Err(Errno::EPERM) => {
             tree::bind(open_directory(Path::new("/sys"))?, tree::Extent::WithBelow, &place).during(step)?;
             let sys = inside.mounted("sys")?;
-            tree::limit(&sys, tree::Limits { read_only: true, no_devices: true }).during(step)?;
+            tree::limit(&sys, ALL_HARMLESS | MountAttrFlags::MOUNT_ATTR_RDONLY).during(step)?;
         }
         answer => answer.during(step)?,
     }

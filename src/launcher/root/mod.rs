@@ -24,7 +24,7 @@ mod tree;
 use super::failure::{During, Failure, Step};
 use crate::model::container::{Namespaces, Rights, RootFileSystem};
 use rustix::fs::Mode;
-use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_change};
 
 /// Makes the root what the caller of this process sees as `/`, and changes to its `/`.
 ///
@@ -47,7 +47,7 @@ fn assemble(root: &RootFileSystem, is_confined: bool, namespaces: &Namespaces) -
     let mut inside = base::attach(source, *writes, namespaces.user.is_some())?;
     if is_confined {
         // Nobody opens a device by a file that the root's files or the container made: that is why mknod(2) is harmless.
-        tree::limit(&inside.root, tree::Limits { read_only: false, no_devices: true })
+        tree::limit(&inside.root, MountAttrFlags::MOUNT_ATTR_NODEV)
             .during(|| Step::of("keep devices out of the root"))?;
     }
     let proc = kernel::mount_proc(&inside, namespaces.pid)?;

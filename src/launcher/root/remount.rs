@@ -3,7 +3,7 @@
 use super::{lookup, tree};
 use nix::errno::Errno;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::mount::{MountFlags, mount_remount};
+use rustix::mount::{MountAttrFlags, MountFlags, mount_remount};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -18,12 +18,18 @@ struct Line {
     flags: MountFlags,
 }
 
-/// Limits an attached mount and all below it.
-pub(super) fn limit(top: &OwnedFd, limits: tree::Limits) -> Result<(), Errno> {
-    let tree::Limits { read_only, no_devices } = limits;
-    let mut more = MountFlags::empty();
-    more.set(MountFlags::RDONLY, read_only);
-    more.set(MountFlags::NODEV, no_devices);
+/// The attributes that are set here, as mount_setattr(2) and as mount(2) has them.
+const ATTRIBUTES: [(MountAttrFlags, MountFlags); 4] = [
+    (MountAttrFlags::MOUNT_ATTR_RDONLY, MountFlags::RDONLY),
+    (MountAttrFlags::MOUNT_ATTR_NOSUID, MountFlags::NOSUID),
+    (MountAttrFlags::MOUNT_ATTR_NODEV, MountFlags::NODEV),
+    (MountAttrFlags::MOUNT_ATTR_NOEXEC, MountFlags::NOEXEC),
+];
+
+/// Sets attributes of an attached mount and of all below it.
+pub(super) fn limit(top: &OwnedFd, attributes: MountAttrFlags) -> Result<(), Errno> {
+    let asked_for = ATTRIBUTES.iter().filter(|(attribute, _)| attributes.contains(*attribute));
+    let more = asked_for.fold(MountFlags::empty(), |flags, (_, flag)| flags | *flag);
     let id = mount_of(top)?;
     let lines =
         std::fs::read("/proc/self/mountinfo").map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
@@ -31,12 +37,16 @@ pub(super) fn limit(top: &OwnedFd, limits: tree::Limits) -> Result<(), Errno> {
     let at = &lines.iter().find(|line| line.id == id).ok_or(Errno::ENOENT)?.at;
     let ids = with_below(id, &lines);
     for line in lines.iter().filter(|line| ids.contains(&line.id)) {
-        let below = line.at.strip_prefix(at).map_err(|_| Errno::ENOENT)?;
-        let root = lookup::find(top.as_fd(), below)?;
+        let found = if line.id == id {
+            None // a file, maybe, below which nothing can be looked up
+        } else {
+            let below = line.at.strip_prefix(at).map_err(|_| Errno::ENOENT)?;
+            Some(lookup::find(top.as_fd(), below)?)
+        };
+        let root = found.as_ref().unwrap_or(top);
         // One that lies below another one is out of reach, and so it stays.
-        if mount_of(&root)? == line.id {
-            mount_remount(tree::by_descriptor(&root), MountFlags::BIND | line.flags | more, c"")
-                .map_err(tree::errno)?;
+        if mount_of(root)? == line.id {
+            mount_remount(tree::by_descriptor(root), MountFlags::BIND | line.flags | more, c"").map_err(tree::errno)?;
         }
     }
     Ok(())
@@ -103,4 +113,26 @@ fn unescaped(text: &[u8]) -> PathBuf {
         }
     }
     OsString::from_vec(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOLD: &str = "\
+        25 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n\
+        40 25 254:0 /a\\040b /a\\040b ro,nosuid,nodev,noexec,noatime shared:1 - tmpfs tmpfs rw\n\
+        42 41 0:5 / /a\\040b/c/d rw - tmpfs tmpfs rw\n\
+        41 40 0:5 / /a\\040b/c rw,relatime - tmpfs tmpfs rw\n\
+        43 25 0:6 / /e rw,relatime - tmpfs tmpfs rw\n";
+
+    #[test]
+    fn what_proc_tells_of_mounts_is_read() {
+        let lines: Vec<Line> = TOLD.as_bytes().split(|byte| *byte == b'\n').filter_map(line).collect();
+        assert_eq!(lines.len(), 5);
+        let flags =
+            MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOATIME;
+        assert_eq!(lines[1], Line { id: 40, parent: 25, at: "/a b".into(), flags });
+        assert_eq!(with_below(40, &lines), BTreeSet::from([40, 41, 42]), "in whatever order");
+    }
 }

@@ -7,15 +7,6 @@ use nix::errno::Errno;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::mount::{MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
-/// What can't be done in a mount, whoever tries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
-    /// Write (MOUNT_ATTR_RDONLY).
-    pub(super) read_only: bool,
-    /// Open devices (MOUNT_ATTR_NODEV).
-    pub(super) no_devices: bool,
-}
-
 /// What is taken of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extent {
@@ -53,21 +44,17 @@ pub(super) fn attach(tree: impl AsFd, target: impl AsFd) -> Result<(), Errno> {
     move_mount(tree, "", target, "", flags).map_err(errno)
 }
 
-/// Limits a mount that is attached, and all below it.
-pub(super) fn limit(tree: &OwnedFd, limits: Limits) -> Result<(), Errno> {
-    let Limits { read_only, no_devices } = limits;
-    if !read_only && !no_devices {
+/// Sets attributes of a mount that is attached, and of all below it.
+pub(super) fn limit(tree: &OwnedFd, attributes: MountAttrFlags) -> Result<(), Errno> {
+    if attributes.is_empty() {
         return Ok(());
     }
     if fault::lacks("mount_setattr") {
-        return remount::limit(tree, limits);
+        return remount::limit(tree, attributes);
     }
-    let mut set = MountAttrFlags::empty();
-    set.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
-    set.set(MountAttrFlags::MOUNT_ATTR_NODEV, no_devices);
-    let attributes = MountAttributes { set: set.bits().into(), ..MountAttributes::default() };
-    match sys::set_mount_attributes(tree.as_fd(), true, attributes) {
-        Err(Errno::ENOSYS) => remount::limit(tree, limits),
+    let set = MountAttributes { set: attributes.bits().into(), ..MountAttributes::default() };
+    match sys::set_mount_attributes(tree.as_fd(), true, set) {
+        Err(Errno::ENOSYS) => remount::limit(tree, attributes),
         answer => answer,
     }
 }

@@ -1,0 +1,393 @@
+//! The root of a container: what is mounted in it, what is hidden, where its files can't lead, and that nothing of it is left.
+
+use crate::support::run::text;
+use crate::support::{ThrowAwayHost, nslab};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+/// What a root file system for the tests can run.
+const APPLETS: [&str; 14] =
+    ["sh", "ls", "cat", "mkdir", "echo", "true", "mknod", "dd", "touch", "stat", "head", "readlink", "grep", "mount"];
+
+/// A root file system with busybox and the directories that every container mounts on.
+fn rootfs(host: &ThrowAwayHost) -> PathBuf {
+    let root = host.scratch().join("rootfs");
+    for directory in ["bin", "proc", "sys", "dev", "etc", "tmp"] {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
+    for applet in APPLETS {
+        link("busybox", &root.join("bin").join(applet));
+    }
+    root
+}
+
+fn link(says: &str, at: &Path) {
+    std::os::unix::fs::symlink(says, at).unwrap();
+}
+
+/// Runs a shell script in a container with this root.
+fn launch(root: &Path, options: &[&str], script: &str) -> Output {
+    let mut all = vec!["launch", "--rootfs", root.to_str().unwrap()];
+    all.extend(options);
+    all.extend(["--", "/bin/sh", "-c", script]);
+    nslab(all).output().unwrap()
+}
+
+/// What it prints; it must succeed.
+#[track_caller]
+fn inside(root: &Path, options: &[&str], script: &str) -> String {
+    let output = launch(root, options, script);
+    assert!(output.status.success(), "{options:?}, {script}: {}\n{}", output.status, text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Why it does not run.
+#[track_caller]
+fn refused(root: &Path, options: &[&str]) -> String {
+    let output = launch(root, options, "echo it runs");
+    assert_eq!(output.status.code(), Some(125), "{options:?}: {}", text(&output));
+    text(&output)
+}
+
+/// The mounts that a process tells of, sorted: place, file system, options.
+fn table(mountinfo: &str) -> Vec<String> {
+    let line = |line: &str| {
+        let words: Vec<&str> = line.split(' ').collect();
+        let kind = words[words.iter().position(|word| *word == "-").unwrap() + 1];
+        format!("{} {kind} {}", words[4], words[5])
+    };
+    let mut lines: Vec<String> = mountinfo.lines().map(line).collect();
+    lines.sort();
+    lines
+}
+
+fn mounts_inside(root: &Path, options: &[&str]) -> Vec<String> {
+    table(&inside(root, options, "cat /proc/self/mountinfo"))
+}
+
+/// Every file below a directory, with all that a write would change.
+fn listing(host: &ThrowAwayHost, directory: &Path) -> String {
+    host.sh(&format!(
+        "cd {} && find . -printf '%p %y %m %U:%G %s %T@ %C@ %l\\n' | sort && find . -type f -exec sha256sum {{}} + | sort",
+        directory.display()
+    ))
+}
+
+const EVERYWHERE: [&str; 11] = [
+    "/dev tmpfs rw,nosuid,nodev",
+    "/dev/full devtmpfs rw,relatime",
+    "/dev/mqueue mqueue rw,nosuid,nodev,noexec,relatime",
+    "/dev/null devtmpfs rw,relatime",
+    "/dev/pts devpts rw,nosuid,noexec,relatime",
+    "/dev/random devtmpfs rw,relatime",
+    "/dev/shm tmpfs rw,nosuid,nodev,noexec,relatime",
+    "/dev/tty devtmpfs rw,relatime",
+    "/dev/urandom devtmpfs rw,relatime",
+    "/dev/zero devtmpfs rw,relatime",
+    "/proc proc rw,nosuid,nodev,noexec,relatime",
+];
+const MASKED_FILES: [&str; 7] = [
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+];
+const MASKED_DIRECTORIES: [&str; 5] =
+    ["/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/devices/virtual/powercap", "/sys/firmware"];
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+fn there_are(paths: &[&'static str]) -> Vec<&'static str> {
+    paths.iter().copied().filter(|path| Path::new(path).exists()).collect()
+}
+
+/// The mounts of a confined container, besides its root's.
+fn expected() -> Vec<String> {
+    let mut all: Vec<String> = EVERYWHERE.iter().map(ToString::to_string).collect();
+    all.push("/sys sysfs ro,nosuid,nodev,noexec,relatime".into());
+    all.extend(there_are(&MASKED_FILES).iter().map(|path| format!("{path} devtmpfs rw,relatime")));
+    let read_only = "ro,nosuid,nodev,noexec,relatime";
+    all.extend(there_are(&MASKED_DIRECTORIES).iter().map(|path| format!("{path} tmpfs {read_only}")));
+    all.extend(there_are(&READ_ONLY).iter().map(|path| format!("{path} proc {read_only}")));
+    // Where cgroup version 2 is at the usual place, the container's own part of it is seen.
+    if std::fs::read_to_string("/proc/self/mounts").unwrap().contains(" /sys/fs/cgroup cgroup2 ") {
+        all.push(format!("/sys/fs/cgroup cgroup2 {read_only}"));
+    }
+    all
+}
+
+#[test]
+fn a_container_sees_these_mounts_and_no_other() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        let (root_mount, others): (Vec<String>, Vec<String>) =
+            mounts_inside(&root, &[]).into_iter().partition(|line| line.starts_with("/ "));
+        let [root_mount] = &root_mount[..] else { panic!("{root_mount:?}") };
+        assert!(root_mount.contains(" rw,") && root_mount.contains("nodev"), "{root_mount}");
+        let mut all = expected();
+        all.sort();
+        assert_eq!(others, all);
+
+        let dev =
+            inside(&root, &[], "cd /dev && for name in *; do echo $name $(readlink $name); done; stat -c %t:%T null");
+        let names = "fd /proc/self/fd\nfull\nmqueue\nnull\nptmx pts/ptmx\npts\nrandom\nshm\nstderr /proc/self/fd/2\n\
+                     stdin /proc/self/fd/0\nstdout /proc/self/fd/1\ntty\nurandom\nzero\n1:3\n";
+        assert_eq!(dev, names);
+    });
+}
+
+/// Each call that older kernels lack is done without, and all looks the same from inside.
+#[test]
+fn a_kernel_without_the_newer_calls_gives_the_same_root() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        let data = host.scratch().join("data");
+        std::fs::create_dir_all(data.join("below")).unwrap();
+        std::fs::write(data.join("file"), "").unwrap();
+        std::fs::create_dir(root.join("data")).unwrap();
+        host.sh(&format!("mount -t tmpfs below {}/below", data.display()));
+        let bind = format!("{}:/data:ro", data.display());
+        let file = format!("{}/file:/tmp/dir/file", data.display());
+        for options in [&["--bind", &bind, "--tmpfs", "/tmp"][..], &["--read-only", "--bind", &bind, "--bind", &file]] {
+            let seen = mounts_inside(&root, options);
+            assert!(seen.iter().any(|line| line.starts_with("/data/below tmpfs ro,nodev")), "{seen:#?}");
+            for lacking in ["open_tree", "mount_setattr", "openat2", "overlay_by_descriptor"] {
+                let mut all = vec!["launch", "--rootfs", root.to_str().unwrap()];
+                all.extend(options);
+                all.extend(["--", "/bin/cat", "/proc/self/mountinfo"]);
+                let output = nslab(all).env("NSLAB_TEST_LACKS", lacking).output().unwrap();
+                assert!(output.status.success(), "without {lacking}: {}", text(&output));
+                assert_eq!(table(&String::from_utf8(output.stdout).unwrap()), seen, "without {lacking}");
+            }
+        }
+        host.sh(&format!("umount {}/below", data.display()));
+    });
+}
+
+#[test]
+fn what_is_the_kernels_own_is_hidden_or_read_only() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        for path in there_are(&MASKED_FILES) {
+            assert_eq!(inside(&root, &[], &format!("cat {path}")), "", "{path}");
+        }
+        for path in there_are(&MASKED_DIRECTORIES) {
+            assert_eq!(inside(&root, &[], &format!("ls -A {path}")), "", "{path}");
+        }
+        for path in
+            ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", "/sys/kernel/mm"]
+        {
+            if Path::new(path).exists() {
+                let output = launch(
+                    &root,
+                    &[],
+                    &format!("dd if=/dev/zero count=0 of={path}/x 2>&1 || dd count=0 if=/dev/zero of={path}"),
+                );
+                let said = text(&output);
+                assert!(said.contains("Read-only file system"), "{path}: {said}");
+            }
+        }
+        // What is hidden is there where nothing is to be hidden.
+        let seen = inside(&root, &["--privileged"], "cat /proc/interrupts");
+        assert!(!seen.is_empty());
+    });
+}
+
+#[test]
+fn nothing_is_seen_outside_and_nothing_left() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        let before = (std::fs::read_to_string("/proc/self/mountinfo").unwrap(), listing(host, &root));
+        for options in [&[][..], &["--read-only"], &["--tmpfs", "/tmp"]] {
+            let mut all = vec!["launch", "--rootfs", root.to_str().unwrap()];
+            all.extend(options);
+            all.extend(["--", "/bin/sh", "-c", "echo up; read word"]);
+            let mut running = nslab(all).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let mut line = String::new();
+            BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            assert_eq!(line, "up\n");
+            assert_eq!(std::fs::read_to_string("/proc/self/mountinfo").unwrap(), before.0, "{options:?}");
+            drop(running.stdin.take());
+            running.wait().unwrap();
+            assert_eq!(listing(host, &root), before.1, "{options:?}");
+        }
+    });
+}
+
+#[test]
+fn what_is_written_to_a_layer_goes_with_the_container() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        std::fs::write(root.join("etc/file"), "old").unwrap();
+        let before = listing(host, &root);
+        let script = "echo new > /etc/file; echo x > /etc/other; mkdir /made; cat /etc/file; ls -d /made /etc/other";
+        assert_eq!(inside(&root, &["--read-only"], script), "new\n/etc/other\n/made\n");
+        assert_eq!(listing(host, &root), before);
+        inside(&root, &[], script);
+        assert_ne!(listing(host, &root), before, "and without a layer it stays");
+    });
+}
+
+#[test]
+fn the_machines_own_root_is_seen_through_a_layer() {
+    ThrowAwayHost::run(|host| {
+        std::fs::write("/run/secret", "").unwrap();
+        let name = format!("/etc/nslab-test-{}", std::process::id());
+        let seen = inside(Path::new("host"), &[], &format!("touch {name} && ls {name}; ls -A /run; cat /proc/1/comm"));
+        assert!(seen.starts_with(&name) && !seen.contains("secret"), "{seen}");
+        assert!(!Path::new(&name).exists());
+        let refused = launch(Path::new("host"), &[], "ls /run/secret");
+        assert!(!refused.status.success(), "what is mounted at /run is not seen");
+        std::fs::remove_file("/run/secret").unwrap();
+        let _ = host;
+    });
+}
+
+#[test]
+fn devices_are_of_no_use_but_those_that_are_given() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        let data = host.scratch().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::create_dir(root.join("data")).unwrap();
+        for directory in [&root, &data] {
+            host.sh(&format!("mknod {}/zero c 1 5", directory.display()));
+        }
+        std::fs::write(root.join("given"), "").unwrap();
+        let bind = format!("{}:/data", data.display());
+        let given = "/dev/zero:/given";
+        let options = ["--bind", &bind, "--bind", given, "--tmpfs", "/tmp"];
+        let make = "for at in /etc /tmp /dev /dev/shm; do mknod $at/made c 1 5 || echo none made in $at >&2; done; ";
+        for (path, is_usable) in [
+            ("/zero", false),
+            ("/data/zero", false),
+            ("/etc/made", false),
+            ("/tmp/made", false),
+            ("/dev/made", false),
+            ("/dev/shm/made", false),
+            ("/dev/zero", true),
+            ("/given", true),
+        ] {
+            let output = launch(&root, &options, &format!("rm -f /etc/made; {make} head -c 4 {path} > /dev/null"));
+            assert_eq!(output.status.success(), is_usable, "{path}: {}", text(&output));
+            assert!(is_usable || text(&output).contains("Permission denied"), "{path} is there: {}", text(&output));
+            assert!(!text(&output).contains("none made"), "{}", text(&output));
+            let _ = std::fs::remove_file(root.join("etc/made"));
+        }
+        // The files are good: who is not confined can use them.
+        inside(&root, &["--privileged", "--bind", &bind], "head -c 4 /zero /data/zero > /dev/null");
+    });
+}
+
+#[test]
+fn links_in_the_root_lead_nowhere_else() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        let data = host.scratch().join("data");
+        let outside = host.scratch().join("outside");
+        for directory in [&data, &outside] {
+            std::fs::create_dir(directory).unwrap();
+        }
+        std::fs::write(data.join("file"), "").unwrap();
+        let up = "../".repeat(20);
+        std::fs::create_dir_all(root.join("srv/place")).unwrap();
+        std::fs::create_dir_all(format!("{}{}", root.display(), outside.display())).unwrap();
+        link("/srv/place", &root.join("absolute"));
+        link(&format!("{up}srv/place"), &root.join("relative"));
+        link(&format!("{up}{}", outside.display()), &root.join("escape"));
+        link("/proc/self/root", &root.join("magic"));
+        for target in ["/absolute", "/relative", "/escape", "/../../srv/place", "/srv/../../srv/place"] {
+            let bind = format!("{}:{target}", data.display());
+            let script = format!("ls {target}; grep -c data /proc/self/mountinfo");
+            assert_eq!(inside(&root, &["--bind", &bind], &script), "file\n1\n", "{target}");
+        }
+        let bind = |target: &str| format!("{}:{target}", data.display());
+        for target in ["/magic/srv/place", "/", "/..", "/proc/self/attr", "/proc"] {
+            let said = refused(&root, &["--bind", &bind(target)]);
+            assert!(said.contains("can't "), "{target}: {said}");
+        }
+        // Nor is a source believed that leads into a process.
+        let said = refused(&root, &["--bind", "/proc/self/root:/srv/place"]);
+        assert!(said.contains("can't open /proc/self/root"), "{said}");
+        assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
+
+        for name in ["proc", "sys", "dev"] {
+            std::fs::remove_dir(root.join(name)).unwrap();
+            for says in ["/srv/place", "../../../../../../../../..", "/etc", "/proc", outside.to_str().unwrap()] {
+                link(says, &root.join(name));
+                for options in [&[][..], &["--read-only"]] {
+                    let said = refused(&root, options);
+                    assert!(said.contains(&format!(" at /{name}: it is a symbolic link")), "{name} -> {says}: {said}");
+                }
+                std::fs::remove_file(root.join(name)).unwrap();
+            }
+            std::fs::create_dir(root.join(name)).unwrap();
+        }
+    });
+}
+
+#[test]
+fn what_the_root_lacks_is_said_or_made_in_the_layer() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        for name in ["proc", "sys", "dev"] {
+            std::fs::remove_dir(root.join(name)).unwrap();
+            let said = refused(&root, &[]);
+            assert!(said.contains(&format!("(`mkdir -p {}/{name}`)", root.display())), "{said}");
+            assert!(!root.join(name).exists());
+            assert_eq!(inside(&root, &["--read-only"], &format!("ls -d /{name}")), format!("/{name}\n"));
+            assert!(!root.join(name).exists());
+            std::fs::create_dir(root.join(name)).unwrap();
+        }
+        std::fs::write(host.scratch().join("file"), "").unwrap();
+        let bind = format!("{}/file:/deep/er/file", host.scratch().display());
+        let said = refused(&root, &["--bind", &bind]);
+        assert!(said.contains("the root has no such file"), "{said}");
+        let before = listing(host, &root);
+        assert_eq!(inside(&root, &["--read-only", "--bind", &bind], "ls /deep/er"), "file\n");
+        // A device has its place in /dev, which is the container's own in any case.
+        assert_eq!(inside(&root, &["--bind", "/dev/zero:/dev/net/tun"], "head -c 3 /dev/net/tun | grep -c ''"), "1\n");
+        // What is bound is not the container's own.
+        let data = host.scratch().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let first = format!("{}:/deep", data.display());
+        refused(&root, &["--read-only", "--bind", &first, "--bind", &bind]);
+        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
+        assert_eq!(listing(host, &root), before);
+    });
+}
+
+#[test]
+fn a_root_that_is_none_is_told() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        let said = refused(&root.join("absent"), &[]);
+        assert!(said.contains(&format!("can't open {}/absent: No such file", root.display())), "{said}");
+        let said = refused(&root.join("bin/busybox"), &[]);
+        assert!(said.contains("Not a directory"), "{said}");
+        let said = refused(&root, &["--bind", "/not/there:/tmp"]);
+        assert!(said.contains("can't open /not/there: No such file"), "{said}");
+    });
+}
+
+/// Root inside a user namespace has the same root, though the kernel lets it do less.
+#[test]
+fn root_of_a_user_namespace_has_the_same_root() {
+    ThrowAwayHost::run(|host| {
+        let root = rootfs(host);
+        let own = mounts_inside(&root, &[]);
+        assert_eq!(mounts_inside(&root, &["-U"]), own);
+        let script = "touch /etc/x && ls /etc/x";
+        assert_eq!(inside(&root, &["-U", "--read-only"], script), "/etc/x\n");
+        assert!(!root.join("etc/x").exists());
+        let said = refused(Path::new("host"), &["-U"]);
+        assert!(said.contains("the machine's own root in a user namespace"), "{said}");
+        // A network that is not of its user namespace: the machine's /sys is seen, and is as read-only.
+        let shared = mounts_inside(&root, &["-U", "--share", "net"]);
+        assert!(shared.contains(&"/sys sysfs ro,nosuid,nodev,noexec,relatime".to_owned()), "{shared:#?}");
+    });
+}
