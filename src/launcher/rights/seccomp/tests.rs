@@ -174,7 +174,7 @@ fn arguments_decide_as_in_docker() {
         ("clone3", [NEWUSER, 0], &admin, Action::Allow),
         ("ioctl", [0, 0x5401], &none, Action::Allow),
         // Not as in Docker, and for good.
-        ("ioctl", [0, 0x5412], &none, EPERM), // TIOCSTI
+        ("ioctl", [0, 0x5412], &none, EPERM),  // TIOCSTI
         ("ioctl", [0, 0x541c], &admin, EPERM), // TIOCLINUX
     ];
     for (name, [first, second], capabilities, expected) in cases {
