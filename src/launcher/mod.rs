@@ -26,6 +26,7 @@ mod namespaces;
 mod outside;
 mod record;
 mod rights;
+mod root;
 mod seal;
 mod sys;
 
