@@ -35,6 +35,7 @@ pub(crate) mod managed_street;
 pub(crate) mod nic;
 pub(crate) mod outside;
 pub(crate) mod ovs;
+pub(crate) mod rootfs;
 pub(crate) mod run;
 mod snapshot;
 pub(crate) mod street;

@@ -19,8 +19,7 @@ use std::collections::BTreeSet;
 compile_error!("the filter of system calls knows the numbers of x86-64 and 64-bit ARM alone");
 
 /// The sorts of programs that the kernel runs on this machine.
-const ABIS: &[Abi] =
-    if cfg!(target_arch = "aarch64") { &[Abi::Aarch64, Abi::Arm] } else { &[Abi::X86_64, Abi::I386] };
+const ABIS: &[Abi] = if cfg!(target_arch = "aarch64") { &[Abi::Aarch64, Abi::Arm] } else { &[Abi::X86_64, Abi::I386] };
 
 /// A filter, ready to be set.
 #[derive(Debug)]
