@@ -197,14 +197,14 @@ fn a_container_makes_no_namespaces_and_mounts_nothing() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn system_calls_are_refused_by_either_way_into_the_kernel() {
-    const NONE: [u64; 3] = [0; 3];
-    const BAD: u64 = u64::MAX;
+    const NONE: [u32; 3] = [0; 3];
+    const BAD: u32 = u32::MAX;
     const EPERM: i32 = 1;
     const ENOSYS: i32 = 38;
     ThrowAwayHost::run(|host| {
         let root = RootFs::new(host);
         // Its number, on 32-bit x86 as well, its arguments, and the answer to a confined container.
-        let refused: &[(&str, u32, u32, [u64; 3], i32)] = &[
+        let refused: &[(&str, u32, u32, [u32; 3], i32)] = &[
             ("keyctl", 250, 288, [99, 0, 0], EPERM),
             ("add_key", 248, 286, NONE, EPERM),
             ("unshare", 272, 310, NONE, EPERM),
@@ -220,7 +220,7 @@ fn system_calls_are_refused_by_either_way_into_the_kernel() {
             ("clone3", 435, 435, NONE, ENOSYS),
             ("open_tree_attr", 467, 467, [BAD, BAD, 0], ENOSYS), // newer than the lists
         ];
-        let done: &[(&str, u32, u32, [u64; 3], i32)] = &[
+        let done: &[(&str, u32, u32, [u32; 3], i32)] = &[
             ("personality", 135, 136, [0xffff_ffff, 0, 0], 0),
             ("ptrace", 101, 26, NONE, 0),        // PTRACE_TRACEME
             ("socket", 41, 359, [99, 0, 0], 97), // no such family: the kernel's own answer
@@ -233,8 +233,8 @@ fn system_calls_are_refused_by_either_way_into_the_kernel() {
             output.status.code().unwrap_or_else(|| panic!("{}", text(&output)))
         };
         for (name, x86_64, i386, arguments, expected) in refused.iter().chain(done) {
-            let low = arguments.map(|argument| argument as u32);
-            for (bits, program) in [(64, program_x86_64(*x86_64, *arguments)), (32, program_i386(*i386, low))] {
+            let wide = arguments.map(u64::from);
+            for (bits, program) in [(64, program_x86_64(*x86_64, wide)), (32, program_i386(*i386, *arguments))] {
                 assert_eq!(answer(&[], &program), *expected, "{name} of {bits} bits");
                 let is_refused = refused.iter().any(|(one, .., answer)| one == name && answer == expected);
                 if is_refused {
@@ -244,9 +244,9 @@ fn system_calls_are_refused_by_either_way_into_the_kernel() {
             }
         }
         // What the kernel does not look at doesn't count: 2^32 + 40 is AF_VSOCK, too.
-        assert_eq!(answer(&[], &program_x86_64(41, [1 << 32 | 40, 77, 0])), EPERM);
+        assert_eq!(answer(&[], &program_x86_64(41, [0x1_0000_0028, 77, 0])), EPERM);
         // x32: getpid(2) with its bit.
-        assert_eq!(answer(&[], &program_x86_64(0x4000_0027, NONE)), ENOSYS);
+        assert_eq!(answer(&[], &program_x86_64(0x4000_0027, [0; 3])), ENOSYS);
     });
 }
 

@@ -26,8 +26,8 @@ const KILL: u32 = 0x8000_0000; // SECCOMP_RET_KILL_PROCESS
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 /// Where the lower half of an argument is. All machines that nslab runs on have it first.
-const fn argument(index: usize) -> u32 {
-    16 + 8 * (index as u32)
+const fn argument(index: u32) -> u32 {
+    16 + 8 * index
 }
 
 impl Abi {
