@@ -15,9 +15,9 @@ calls! { pub(super) ALWAYS:
     arm_fadvise64_64: -, -, -, 270;
     arm_sync_file_range: -, -, -, 341;
     bind: 49, 361, 200, 282;
-    breakpoint: -, -, -, 983041;
+    breakpoint: -, -, -, 983_041;
     brk: 12, 45, 214, 45;
-    cacheflush: -, -, -, 983042;
+    cacheflush: -, -, -, 983_042;
     cachestat: 451, 451, 451, 451;
     capget: 125, 184, 90, 184;
     capset: 126, 185, 91, 185;
@@ -287,7 +287,7 @@ calls! { pub(super) ALWAYS:
     set_robust_list: 273, 311, 99, 338;
     set_thread_area: 205, 243, -, -;
     set_tid_address: 218, 258, 96, 256;
-    set_tls: -, -, -, 983045;
+    set_tls: -, -, -, 983_045;
     setfsgid: 123, 139, 152, 139;
     setfsgid32: -, 216, -, 216;
     setfsuid: 122, 138, 151, 138;

@@ -15,11 +15,11 @@ use profile::Abi;
 use seccompiler::BpfProgram;
 use std::collections::BTreeSet;
 
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+compile_error!("the filter of system calls knows the numbers of x86-64 and 64-bit ARM alone");
+
 /// The sorts of programs that the kernel runs on this machine.
-#[cfg(target_arch = "x86_64")]
-const ABIS: &[Abi] = &[Abi::X86_64, Abi::I386];
-#[cfg(target_arch = "aarch64")]
-const ABIS: &[Abi] = &[Abi::Aarch64, Abi::Arm];
+const ABIS: &[Abi] = if cfg!(target_arch = "aarch64") { &[Abi::Aarch64, Abi::Arm] } else { &[Abi::X86_64, Abi::I386] };
 
 /// A filter, ready to be set.
 #[derive(Debug)]

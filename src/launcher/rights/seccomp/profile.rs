@@ -63,7 +63,7 @@ pub(super) enum Verdict {
     /// It is done if this argument (from 0) passes the check, and fails with EPERM otherwise. Only the lower 32 bits are
     /// looked at, since the kernel itself takes no more of these arguments: Docker's filter compares all 64, and lets
     /// through a socket(2) of the address family 2^32 + 40, which the kernel then takes for 40.
-    Check(usize, Check),
+    Check(u32, Check),
 }
 
 /// A condition on an argument.
