@@ -1,5 +1,6 @@
 //! The arguments of `launch`.
 
+use crate::model::ContainerName;
 use crate::model::container::{Capability, Cpus, IdMap, MemorySize, Mount, MountKind, User};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -90,6 +91,15 @@ pub(crate) struct LaunchArguments {
     /// The directory that it starts in
     #[arg(long, value_name = "DIR")]
     pub(crate) workdir: Option<PathBuf>,
+    /// Do not wait for it: it goes on by itself, and its output is logged
+    #[arg(short, long)]
+    pub(crate) detach: bool,
+    /// With --detach: what it is called by `ps`, `logs`, `stop` and the like
+    #[arg(long, value_name = "NAME", requires = "detach")]
+    pub(crate) name: Option<ContainerName>,
+    /// With --detach: forget it when it has ended. One that is waited for leaves nothing anyway
+    #[arg(long)]
+    pub(crate) rm: bool,
     /// The command and its arguments
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,

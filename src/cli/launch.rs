@@ -5,6 +5,7 @@ use super::args_launch::{LaunchArguments, Shared};
 use super::{render, select};
 use crate::Error;
 use crate::host::PIN_DIRECTORY;
+use crate::lab::Nslab;
 use crate::launcher::{self, Launch, Output};
 use crate::model::PinName;
 use crate::model::container::{
@@ -19,15 +20,37 @@ use std::process::ExitCode;
 /// Becomes the launcher; returns only where that fails.
 pub(super) fn launch(global: &Global, arguments: LaunchArguments) -> ExitCode {
     match asked_for(global, arguments) {
-        Ok(launch) => {
-            render::error(&launcher::become_launcher(&launch).into());
-            ExitCode::from(super::exec::OWN_FAILURE)
-        }
-        Err(error) => {
-            render::error(&error);
-            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { super::exec::OWN_FAILURE })
-        }
+        Ok(launch) => failed(&launcher::become_launcher(&launch).into()),
+        Err(error) => failed(&error),
     }
+}
+
+/// Starts it, and prints what it is called.
+pub(super) async fn detach(nslab: &Nslab, global: &Global, arguments: LaunchArguments) -> ExitCode {
+    let (name, remove) = (arguments.name.clone(), arguments.rm);
+    let started = match asked_for(global, arguments) {
+        Ok(launch) if !launch.container.namespaces.pid => Err(Error::Usage(
+            "--detach wants a PID namespace, with which all of the container ends: add -p, or --rootfs".to_owned(),
+        )),
+        Ok(launch) => nslab.launch(launch, name, remove).await,
+        Err(error) => Err(error),
+    };
+    match started {
+        Ok(name) => {
+            render::launched(&name);
+            ExitCode::SUCCESS
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &Error) -> ExitCode {
+    render::error(error);
+    ExitCode::from(match error {
+        Error::Usage(_) => 2,
+        Error::Launcher(failure) => failure.exit_code(),
+        _ => super::exec::OWN_FAILURE,
+    })
 }
 
 fn asked_for(global: &Global, arguments: LaunchArguments) -> Result<Launch, Error> {

@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
         // These become the command, or need nothing of the machine: no runtime, no thread.
         Verb::Exec(arguments) if !arguments.all => return exec::exec(&global, &arguments),
         Verb::Shell { node } => return exec::shell(&global, &node),
-        Verb::Launch(arguments) => return launch::launch(&global, *arguments),
+        Verb::Launch(arguments) if !arguments.detach => return launch::launch(&global, *arguments),
         Verb::Validate(argument) => inspect::validate(&global, &argument),
         Verb::Schema => Ok(inspect::schema()),
         Verb::Topologies { show } => inspect::topologies(&global, show.as_deref()),
@@ -81,8 +81,8 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Link { verb } => link::link(&nslab, global, &verb).await,
             Verb::Doctor => care::doctor(&nslab, global).await,
             Verb::Gc => care::gc(&nslab, global).await,
+            Verb::Launch(arguments) => Ok(launch::detach(&nslab, global, *arguments).await),
             Verb::Shell { .. }
-            | Verb::Launch(_)
             | Verb::Validate(_)
             | Verb::Schema
             | Verb::Topologies { .. }

@@ -3,6 +3,7 @@
 use super::args::Global;
 use crate::Error;
 use crate::apply::{ApplyError, Cause};
+use crate::model::ContainerName;
 use crate::report::{DoctorReport, GcReport, LabCondition, LabSummary, Verdict};
 use crate::spec::Spec;
 use crate::topology::Listed;
@@ -92,6 +93,11 @@ impl Paint {
     pub(super) fn strong(&self, text: &str) -> String {
         self.with("1", text)
     }
+}
+
+/// Prints what a container that goes on by itself is called.
+pub(super) fn launched(name: &ContainerName) {
+    line(Stream::Out, name.as_str());
 }
 
 /// Prints an error with its causes, and what could not be undone.

@@ -6,6 +6,7 @@ mod doctor;
 mod edit;
 mod gc;
 mod keeper;
+mod launched;
 mod leftovers;
 mod link;
 mod node;

@@ -77,6 +77,17 @@ impl Step {
 }
 
 impl Failure {
+    /// What a launch returns for it: 127 where the command isn't there, 126 where it can't be run, 125 for the rest (env(1)).
+    pub fn exit_code(&self) -> u8 {
+        if self.is_command_absent() {
+            127
+        } else if self.is_command_unrunnable() {
+            126
+        } else {
+            125
+        }
+    }
+
     /// Whether the command is not there.
     pub fn is_command_absent(&self) -> bool {
         matches!(self.step, Step::Execute { .. }) && matches!(self.source, Errno::ENOENT | Errno::ENOTDIR)

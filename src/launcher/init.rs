@@ -6,7 +6,7 @@ use super::handshake::Ended;
 use super::launch::{Launch, Output};
 use super::outside::{self, Served};
 use super::record::Running;
-use super::{inside, seal, sys};
+use super::{seal, sys};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -112,20 +112,37 @@ fn enter() -> u8 {
 ///
 /// # Errors
 /// When nslab's own executable can't be had.
-pub fn entering(entry: &Entry) -> Result<Entering, Failure> {
-    let executable = seal::executable()?;
-    let mut command = Command::new(format!("/proc/self/fd/{}", executable.as_raw_fd()));
-    command.arg0("nslab").arg(ENTER).env(ENTRY, written(entry)?);
-    Ok(Entering { command, executable })
+pub fn entering(entry: &Entry) -> Result<Sealed, Failure> {
+    let mut sealed = Sealed::new(ENTER)?;
+    sealed.command.env(ENTRY, written(entry)?);
+    Ok(sealed)
 }
 
-/// A command, and the file that it is executed from.
+/// The command that starts a container that nobody waits for, in the namespaces that it is started in: what it is to read on
+/// its standard input is the text that comes along, and what it writes to its standard output is an [`Answer`].
+///
+/// # Errors
+/// When nslab's own executable can't be had.
+pub fn starting(launch: &Launch) -> Result<(Sealed, String), Failure> {
+    Ok((Sealed::new(VERB)?, written(launch)?))
+}
+
+/// A command that executes nslab such that nobody can write to its file, and the file itself.
 #[derive(Debug)]
-pub struct Entering {
-    /// The command, to be started before this is dropped.
+pub struct Sealed {
+    /// The command.
     pub command: Command,
-    #[expect(dead_code, reason = "kept open until the command is started")]
-    executable: OwnedFd,
+    /// What it executes: to be kept until it is started.
+    pub executable: OwnedFd,
+}
+
+impl Sealed {
+    fn new(verb: &str) -> Result<Self, Failure> {
+        let executable = seal::executable()?;
+        let mut command = Command::new(format!("/proc/self/fd/{}", executable.as_raw_fd()));
+        command.arg0("nslab").arg(verb);
+        Ok(Self { command, executable })
+    }
 }
 
 /// Becomes another command in a container in place of the calling process, which has one thread; returns only where that
@@ -144,7 +161,7 @@ fn written(what: &impl Serialize) -> Result<String, Failure> {
 
 fn tell_failure(name: &str, failure: &Failure) -> u8 {
     let _ = writeln!(std::io::stderr(), "nslab: {name}: {failure}: {}", failure.source.desc());
-    inside::code_of(failure)
+    failure.exit_code()
 }
 
 /// Becomes a launcher of this in place of the calling process, which has one thread; returns only where that fails.

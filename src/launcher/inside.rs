@@ -14,23 +14,12 @@ use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// What a launch returns for a command that isn't there, for one that can't be run, and for its own failure (env(1)).
-pub(super) fn code_of(failure: &Failure) -> u8 {
-    if failure.is_command_absent() {
-        127
-    } else if failure.is_command_unrunnable() {
-        126
-    } else {
-        125
-    }
-}
-
 /// Does all that is to be done inside; returns the code to exit with.
 pub(super) fn run(known: &Known<'_>, channel: Channel) -> u8 {
     match try_run(known, &channel) {
         Ok(ended) => ended.code(),
         Err(failure) => {
-            let code = code_of(&failure);
+            let code = failure.exit_code();
             // Where it can't be said, nobody is there to hear it.
             let _ = channel.say(&FromInside::Failed(failure), None);
             code
@@ -71,7 +60,7 @@ pub(super) fn run_entered(known: &Known<'_>, channel: &Channel) -> u8 {
         Ok(()) => become_payload(known),
         Err(failure) => failure,
     };
-    let code = code_of(&failure);
+    let code = failure.exit_code();
     let _ = channel.say(&FromInside::Failed(failure), None);
     code
 }
@@ -120,7 +109,7 @@ fn start_payload(known: &Known<'_>) -> Result<Pid, Failure> {
         Doubled::Child => {
             drop(sink);
             let failure = become_payload(known);
-            let code = code_of(&failure);
+            let code = failure.exit_code();
             let _ = source.say(&failure, None); // nobody else could be told
             sys::exit(code);
         }

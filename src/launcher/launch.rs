@@ -34,5 +34,7 @@ pub enum Output {
         directory: PathBuf,
         /// Whether it has a terminal of its own, to which `attach` joins others.
         terminal: bool,
+        /// Whether its record, and its cgroup, go with its end.
+        remove: bool,
     },
 }

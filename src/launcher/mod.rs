@@ -33,6 +33,6 @@ pub use cgroup::{Cgroup, CgroupError, OomCounter, OomScore, Usage, protect_from_
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
-pub use init::{Answer, Entering, become_entrant, become_init, become_launcher, entering};
+pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
 pub use record::{EndRecord, Record, Running};

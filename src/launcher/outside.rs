@@ -244,7 +244,9 @@ fn say(what: &str) {
 pub(super) fn serve(launch: &Launch) -> Result<Served, Failure> {
     match &launch.output {
         Output::Callers => run(launch).map(Served::Ended),
-        Output::Detached { directory, terminal } => detach(launch, directory, *terminal).map(Served::Started),
+        Output::Detached { directory, terminal, remove: _ } => {
+            detach(launch, directory, *terminal).map(Served::Started)
+        }
     }
 }
 

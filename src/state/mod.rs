@@ -13,12 +13,14 @@
 //! /run/nslab/labs/LAB/plan.json   the plan that is being carried out, or was when nslab was stopped
 //! /run/nslab/labs/LAB/etc/…       hosts files, which /etc/netns/LAB-NODE points at
 //! /run/nslab/labs/LAB/log/…       what the nodes' commands printed
+//! /run/nslab/launched/NAME/…      a container of no lab: what the launcher writes down of it, its log
 //! ```
 
 mod error;
 mod files;
 mod host_network;
 mod journal;
+mod launched;
 mod lock;
 mod paths;
 mod root;

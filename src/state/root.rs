@@ -171,13 +171,13 @@ impl LockedRoot {
         Ok(self.root.lab_names()?.is_empty())
     }
 
-    /// Removes the state directory if no lab is in it and nobody needs it, as far as nslab made it, and gives the lock
+    /// Removes the state directory if neither a lab nor a container is in it and nobody needs it, as far as nslab made it, and gives the lock
     /// back.
     ///
     /// # Errors
     /// When something in it can't be removed. What nslab did not put there is left, and the directory with it.
     pub fn remove_if_empty(self) -> Result<(), StateError> {
-        if !self.is_empty()? || self.is_needed()? {
+        if !self.is_empty()? || self.is_needed()? || self.has_launched()? {
             return Ok(());
         }
         self.sweep()?;
