@@ -29,7 +29,7 @@ mod record;
 mod seal;
 mod sys;
 
-pub use cgroup::{Cgroup, CgroupError, OomCounter, OomScore, Usage, protect_from_oom};
+pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, protect_from_oom};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;

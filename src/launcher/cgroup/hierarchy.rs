@@ -137,9 +137,8 @@ impl Hierarchy {
 
     fn is_reachable(&self) -> bool {
         let device = fs::metadata(&self.mount).ok().map(|there| there.dev());
-        device.is_some_and(|device| {
-            format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)) == self.device
-        })
+        device
+            .is_some_and(|device| format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)) == self.device)
     }
 
     /// The caller's own cgroup.
@@ -162,8 +161,17 @@ fn may_fill(directory: &Path) -> bool {
 }
 
 /// Whether the caller may move its processes from one cgroup below this one to another.
-pub(super) fn may_move_below(directory: &Path) -> bool {
+fn may_move_below(directory: &Path) -> bool {
     may_write(&directory.join("cgroup.procs"))
+}
+
+/// Whether the caller may move what is where itself is into this cgroup of version 2: who does must be allowed to at the
+/// innermost cgroup that both are in.
+pub(super) fn may_move_into(directory: &Path) -> Result<bool, CgroupError> {
+    let own = look()?.into_iter().find(|one| one.version == Version::Two).map(|one| one.own_directory());
+    let own = own.unwrap_or_default();
+    let both = own.components().zip(directory.components()).take_while(|(one, other)| one == other);
+    Ok(may_move_below(&both.map(|(part, _)| part).collect::<PathBuf>()))
 }
 
 fn may_write(path: &Path) -> bool {

@@ -21,10 +21,7 @@ pub(super) struct Setting {
 ///
 /// # Errors
 /// [`CgroupError::SwapAlone`]
-pub(super) fn settings(
-    limits: &Limits,
-    version: impl Fn(Controller) -> Version,
-) -> Result<Vec<Setting>, CgroupError> {
+pub(super) fn settings(limits: &Limits, version: impl Fn(Controller) -> Version) -> Result<Vec<Setting>, CgroupError> {
     let Limits { memory, swap, cpus, pids } = limits;
     let mut settings = Vec::new();
     let mut set = |controller, limit, file, value: String| settings.push(Setting { controller, limit, file, value });

@@ -15,16 +15,20 @@
 //! All of it is for a process with one thread; nothing here leaves another one behind. What is left of a process that was killed
 //! in between is found by [`Cgroup::find`].
 
+mod entrance;
 mod error;
 mod hierarchy;
 mod limits;
 mod members;
+mod of_launch;
 mod oom;
 mod systemd;
 mod tree;
 
+pub(super) use entrance::Entrance;
 pub use error::CgroupError;
-pub use oom::{OomCounter, OomScore, protect_from_oom};
+pub(super) use of_launch::OfLaunch;
+pub use oom::{OomCounter, protect_from_oom};
 
 use crate::model::container::Limits;
 use error::While;
@@ -80,7 +84,6 @@ impl Cgroup {
         check(name)?;
         let machine = Machine(hierarchy::look()?);
         let settings = limits::settings(limits, |controller| machine.version(controller))?;
-        let settings = countable(settings, &machine)?;
         let why = match machine.systemds_root(&settings) {
             Some(root) => match scope(name, limits, root, &settings)? {
                 Ok(made) => return Ok(made),
@@ -105,10 +108,7 @@ impl Cgroup {
                 return Ok(Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None }));
             }
         }
-        let trees = machine.trees(name, &[]);
-        // What it is in may be left, too.
-        let is_there = |tree: &Tree| tree::is_marked(&tree.leaf(), "") || tree.is_begun();
-        let trees: Vec<Tree> = trees.into_iter().filter(is_there).collect();
+        let trees: Vec<Tree> = machine.trees(name, &Controller::ALL).into_iter().filter(Tree::is_there).collect();
         Ok((!trees.is_empty()).then(|| Self { kind: Kind::Trees(trees), unified: None }))
     }
 
@@ -224,7 +224,10 @@ impl Cgroup {
     fn home(&self, two: &str, one: &str) -> Option<(PathBuf, Version)> {
         let places = self.directories();
         let has = |name: &str| places.iter().find(|directory| directory.join(name).exists()).cloned();
-        has(two).filter(|_| self.is_of_two(two)).map(|at| (at, Version::Two)).or_else(|| Some((has(one)?, Version::One)))
+        has(two)
+            .filter(|_| self.is_of_two(two))
+            .map(|at| (at, Version::Two))
+            .or_else(|| Some((has(one)?, Version::One)))
     }
 
     /// A name like pids.current is the same in both versions.
@@ -294,14 +297,15 @@ fn scope(
     let directory = root.mount.join(systemd::place_of(&unit));
     for setting in settings {
         let file = directory.join(setting.file);
+        if root.has(setting.controller) && directory.join("memory.max").exists() && is_needless(setting, &file)? {
+            continue;
+        }
         let Setting { limit, controller, value, .. } = setting;
         // A user's systemd takes every limit, and has just some of the controllers.
         let found = fs::read_to_string(&file).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => CgroupError::ControllerNotDelegated {
-                limit,
-                controller: controller.name(),
-                at: directory.clone(),
-            },
+            std::io::ErrorKind::NotFound => {
+                CgroupError::ControllerNotDelegated { limit, controller: controller.name(), at: directory.clone() }
+            }
             _ => CgroupError::Kernel { action: "read".to_owned(), path: file.clone(), source },
         })?;
         if !setting.is_met_by(&found) {
@@ -309,9 +313,7 @@ fn scope(
             return Err(CgroupError::NotAsAsked { file, wanted: value.clone(), found });
         }
     }
-    // Who moves a process must be allowed to at the cgroup that both places are in.
-    let common = common(&root.own_directory(), &directory);
-    let unified = if hierarchy::may_move_below(&common) { Some(open(&directory)?) } else { None };
+    let unified = if hierarchy::may_move_into(&directory)? { Some(open(&directory)?) } else { None };
     Ok(Ok(Cgroup { kind: Kind::Scope { unit, directory, placeholder: Some(placeholder) }, unified }))
 }
 
@@ -344,53 +346,44 @@ fn directories(name: &Path, machine: &Machine, settings: &[Setting], why: &str) 
             |hierarchy| not_allowed(hierarchy, why),
         ));
     }
-    let made = fill(&trees, settings);
-    let cgroup = Cgroup { kind: Kind::Trees(trees), unified: None };
-    match made {
-        Ok(unified) => Ok(Cgroup { unified, ..cgroup }),
-        Err(error) => {
-            // One that was there before is somebody's.
-            if !matches!(error, CgroupError::Taken { .. }) {
-                let _ = cgroup.remove(); // why it could not be made says more
+    let mut begun: Vec<&Tree> = Vec::new();
+    for tree in &trees {
+        let result = tree.make().and_then(|()| limit(tree, settings));
+        // What was there before is somebody's.
+        if !matches!(result, Err(CgroupError::Taken { .. })) {
+            begun.push(tree);
+        }
+        if let Err(error) = result {
+            for tree in begun {
+                let _ = tree.remove(); // why it could not be made says more
             }
-            Err(error)
+            return Err(error);
         }
     }
+    let unified = trees.iter().find(|tree| tree.version == Version::Two).map(|tree| open(&tree.leaf())).transpose()?;
+    Ok(Cgroup { kind: Kind::Trees(trees), unified })
 }
 
-fn fill(trees: &[Tree], settings: &[Setting]) -> Result<Option<File>, CgroupError> {
-    for tree in trees {
-        tree.make()?;
-        for setting in settings.iter().filter(|setting| tree.controllers.contains(&setting.controller)) {
-            let file = tree.leaf().join(setting.file);
+/// Writes the limits that are of this hierarchy.
+fn limit(tree: &Tree, settings: &[Setting]) -> Result<(), CgroupError> {
+    for setting in settings.iter().filter(|setting| tree.controllers.contains(&setting.controller)) {
+        let file = tree.leaf().join(setting.file);
+        if !is_needless(setting, &file)? {
             fs::write(&file, &setting.value).while_to(&format!("write {} to", setting.value), &file)?;
         }
     }
-    trees.iter().find(|tree| tree.version == Version::Two).map(|tree| open(&tree.leaf())).transpose()
+    Ok(())
 }
 
-/// Leaves out a limit of swap that the kernel has no file for, where there is nothing to limit.
-fn countable(settings: Vec<Setting>, machine: &Machine) -> Result<Vec<Setting>, CgroupError> {
-    let Some(setting) = settings.iter().find(|setting| setting.is_of_swap()) else { return Ok(settings) };
-    let Some(home) = machine.home(Controller::Memory) else { return Ok(settings) };
-    // The root of version 2 has none of these files, but every cgroup below it, as the caller's own may be one.
-    let is_counted = match home.version {
-        Version::One => home.mount.join(setting.file).exists(),
-        Version::Two => counts_swap(),
-    };
-    if is_counted {
-        return Ok(settings);
+/// Whether a limit is to be left out: one of swap, for which the kernel has no file, on a machine that has none.
+fn is_needless(setting: &Setting, file: &Path) -> Result<bool, CgroupError> {
+    if !setting.is_of_swap() || file.exists() {
+        return Ok(false);
     }
     if limits::has_swap(&fs::read_to_string("/proc/swaps").unwrap_or_default()) {
         return Err(CgroupError::SwapNotCounted);
     }
-    Ok(settings.into_iter().filter(|setting| !setting.is_of_swap()).collect())
-}
-
-/// Whether the kernel counts swap in version 2: it has since 5.8 unless it was built without swap, or, before 6.1, booted to not.
-fn counts_swap() -> bool {
-    let command_line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
-    Path::new("/proc/swaps").exists() && !command_line.split_whitespace().any(|word| word == "swapaccount=0")
+    Ok(true)
 }
 
 fn not_allowed(hierarchy: &Hierarchy, why: &str) -> CgroupError {
@@ -408,11 +401,6 @@ fn place(tree: &Tree) -> members::Place {
 
 fn open(directory: &Path) -> Result<File, CgroupError> {
     File::open(directory).while_to("open", directory)
-}
-
-/// The innermost directory that two are in.
-fn common(one: &Path, other: &Path) -> PathBuf {
-    one.components().zip(other.components()).take_while(|(one, other)| one == other).map(|(part, _)| part).collect()
 }
 
 /// A name is a path of plain names, in something that is nslab's.

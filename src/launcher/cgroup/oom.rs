@@ -66,38 +66,20 @@ const SCORE: &str = "/proc/self/oom_score_adj";
 /// The score at which the kernel kills others instead (proc_pid_oom_score_adj(5)).
 const NEVER: &str = "-1000";
 
-/// What a process's score was before [`protect_from_oom`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use = "what process 1 starts inherits its score"]
-pub struct OomScore(String);
-
-/// Has the kernel kill others than the calling process for want of memory: process 1 is to tell of its command's end. `None`
-/// where that is not the caller's to say, as in a user namespace; then nothing is changed.
+/// Has the kernel kill others than the calling process for want of memory: process 1 is to tell of its command's end. Returns
+/// whether it does; in a user namespace that is not the caller's to say, and nothing is changed.
 ///
-/// A cgroup's own `memory.oom.group` stays off, as with Docker and Podman: a command that starts others may see them killed and
-/// go on.
+/// To be called when the command has been started: what process 1 starts later inherits it, and with it the right to set it
+/// again (`oom_score_adj_min` in the kernel). A cgroup's own `memory.oom.group` stays off, as with Docker and Podman: a command
+/// that starts others may see them killed and go on.
 ///
 /// # Errors
 /// When /proc can't be used.
-pub fn protect_from_oom() -> io::Result<Option<OomScore>> {
-    let before = std::fs::read_to_string(SCORE)?;
+pub fn protect_from_oom() -> io::Result<bool> {
     match std::fs::write(SCORE, NEVER) {
-        Ok(()) => Ok(Some(OomScore(before))),
-        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::EACCES | nix::libc::EPERM)) => Ok(None),
+        Ok(()) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(nix::libc::EACCES | nix::libc::EPERM)) => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-impl OomScore {
-    /// Gives the calling process, a child of the protected one, the score from before.
-    ///
-    /// To be called before the child gives up CAP_SYS_RESOURCE: who writes with that also says how low the score may be set
-    /// later (`oom_score_adj_min` in the kernel), and without it a command could protect itself again.
-    ///
-    /// # Errors
-    /// When /proc can't be used.
-    pub fn restore(self) -> io::Result<()> {
-        std::fs::write(SCORE, self.0.trim_end())
     }
 }
 

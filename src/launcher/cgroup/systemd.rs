@@ -128,7 +128,8 @@ pub(super) fn make(unit: &str, description: &str, limits: &Limits) -> Result<Ask
             // One whose processes were killed is not to stay as a unit that has failed.
             ("CollectMode", Variant::from("inactive-or-failed")),
         ];
-        properties.extend(super::limits::properties(limits).into_iter().map(|(name, value)| (name, Variant::from(value))));
+        properties
+            .extend(super::limits::properties(limits).into_iter().map(|(name, value)| (name, Variant::from(value))));
         let auxiliary: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
         let action = format!("make {unit}");
         match call(&connection, "StartTransientUnit", &(unit, "fail", properties, auxiliary)).await {
@@ -224,11 +225,7 @@ async fn connect() -> zbus::Result<Connection> {
     builder.method_timeout(ANSWER).build().await
 }
 
-async fn call(
-    connection: &Connection,
-    method: &str,
-    arguments: &(impl Serialize + DynamicType),
-) -> zbus::Result<()> {
+async fn call(connection: &Connection, method: &str, arguments: &(impl Serialize + DynamicType)) -> zbus::Result<()> {
     connection.call_method(Some(SERVICE), OBJECT, Some(MANAGER), method, arguments).await.map(drop)
 }
 
@@ -244,10 +241,7 @@ fn is_answer(error: &zbus::Error, name: &str) -> bool {
 }
 
 /// Runs something to its end on this thread.
-fn in_runtime<T>(
-    action: &str,
-    what: impl Future<Output = Result<T, CgroupError>>,
-) -> Result<T, CgroupError> {
+fn in_runtime<T>(action: &str, what: impl Future<Output = Result<T, CgroupError>>) -> Result<T, CgroupError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| CgroupError::Kernel {
         action: "have systemd".to_owned(),

@@ -46,9 +46,11 @@ impl Tree {
         ways.map(|way| self.base.join(way)).collect()
     }
 
-    /// Whether anything that it is in is there and nslab's.
-    pub(super) fn is_begun(&self) -> bool {
-        self.parents().iter().any(|directory| is_marked(directory, ""))
+    /// Whether something of it is there: itself, or what it was to be in, with nothing in that.
+    pub(super) fn is_there(&self) -> bool {
+        let is_empty = |directory: &PathBuf| members::below(directory).is_ok_and(|below| below.is_empty());
+        let is_begun = |directory: &PathBuf| is_marked(directory, "") && is_empty(directory);
+        is_marked(&self.leaf(), "") || self.parents().iter().any(is_begun)
     }
 
     /// Makes it. What is made of it when this fails is removed by [`Tree::remove`].
@@ -114,7 +116,11 @@ impl Tree {
     /// Removes it, and what it is in as far as that is nslab's and empty. Nothing is in it any more.
     pub(super) fn remove(&self) -> Result<(), CgroupError> {
         let leaf = self.leaf();
-        if leaf.exists() && is_marked(&leaf, "") {
+        if is_marked(&leaf, "") {
+            if members::is_populated(&leaf, self.version)? {
+                let pids = members::of_all(&leaf)?.into_iter().collect();
+                return Err(CgroupError::Occupied { directory: leaf, pids });
+            }
             remove_whole(&leaf)?;
         }
         for directory in self.parents() {
