@@ -151,7 +151,10 @@ impl Hierarchy {
     pub(super) fn base(&self) -> Option<PathBuf> {
         let mut ways: Vec<&Path> = self.own.ancestors().collect();
         ways.reverse();
-        ways.into_iter().map(|way| self.mount.join(way)).find(|directory| may_fill(directory))
+        // Joined with nothing, the mount's own path would get a slash at its end.
+        ways.into_iter()
+            .map(|way| self.mount.join(way).components().collect())
+            .find(|directory: &PathBuf| may_fill(directory))
     }
 }
 
