@@ -26,6 +26,8 @@ mod maps;
 mod namespaces;
 mod outside;
 mod record;
+mod rights;
+mod root;
 mod seal;
 mod sys;
 

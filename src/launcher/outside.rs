@@ -7,7 +7,7 @@ use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
 use super::launch::{Launch, Output};
 use super::record::{self, Running};
 use super::sys::{self, Doubled};
-use super::{inside, maps, namespaces};
+use super::{inside, maps, namespaces, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -27,6 +27,8 @@ pub(super) struct Known<'a> {
     pub(super) launch: &'a Launch,
     /// The command.
     pub(super) command: Prepared,
+    /// What the command may do.
+    pub(super) rights: rights::Prepared,
     /// Whether it gets a terminal of its own.
     pub(super) has_terminal: bool,
     /// What counts those of it whom the kernel kills for want of memory.
@@ -138,13 +140,14 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet) -> Result<Child, Fai
         told(&|| format!("entered the network namespace {}", path.display()));
     }
     let command = Prepared::new(container, has_terminal)?;
+    let rights = rights::Prepared::new(container)?;
     let (channel, other) = handshake::pair()?;
     let mut cgroup = OfLaunch::make(launch)?;
     if let Some(cgroup) = &cgroup {
         told(&|| format!("made the cgroup {}", cgroup.words()));
     }
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
-    let known = Known { launch, command, has_terminal, oom, mask };
+    let known = Known { launch, command, rights, has_terminal, oom, mask };
     let clone = || Step::of("clone a process into new namespaces");
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
     let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
