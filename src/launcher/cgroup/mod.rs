@@ -411,6 +411,3 @@ fn check(name: &Path) -> Result<(), CgroupError> {
     }
     Err(CgroupError::Name { name: name.to_owned() })
 }
-
-#[cfg(test)]
-mod tests;
