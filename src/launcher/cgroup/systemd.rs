@@ -40,7 +40,7 @@ pub(super) fn unit_of(name: &Path) -> String {
             b'.' if at == 0 => unit.push_str("\\x2e"),
             b'.' | b'_' | b':' => unit.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => unit.push(char::from(byte)),
-            _ => unit.push_str(&format!("\\x{byte:02x}")),
+            _ => unit.extend(["\\x".to_owned(), format!("{byte:02x}")]),
         }
     }
     unit + ".scope"
