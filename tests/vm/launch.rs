@@ -152,3 +152,33 @@ fn a_user_has_limits_where_cgroups_are_delegated() {
     wait_until("nothing is left but what was given", SOON, || left() == "given/walker\n");
     sh("cd /sys/fs/cgroup; rmdir given/walker given");
 }
+
+#[test]
+fn a_users_own_systemd_makes_a_scope() {
+    let nslab = env!("CARGO_BIN_EXE_nslab");
+    let id = "4002";
+    sh("echo lingerer:x:4002:4002::/tmp:/bin/sh >> /etc/passwd; echo lingerer:x:4002: >> /etc/group; echo lingerer:*:19000:::::: >> /etc/shadow
+        systemctl start user@4002.service");
+    let bus = format!("/run/user/{id}/bus");
+    assert!(
+        Path::new(&bus).exists(),
+        "{}",
+        sh(
+            "systemctl status --no-pager user@4002.service; ls -la /run/user/4002; systemctl --no-pager list-unit-files dbus.socket; ls /usr/lib/systemd/user | grep dbus; true"
+        )
+    );
+    // From outside of what is the user's: systemd has to move the process.
+    let script = format!(
+        "{nslab} launch -U -p -m --memory 100M --pids 64 -- sh -c \"
+             cat /proc/self/cgroup; cd /sys/fs/cgroup\\$(cut -d: -f3 /proc/self/cgroup); cat memory.max pids.max\""
+    );
+    let told = sh(&format!(
+        "systemd-run --quiet --wait --pipe --collect --uid=lingerer sh -c '{script}' 2>&1 || echo code $?"
+    ));
+    assert!(told.contains(&format!("/user@{id}.service/app.slice/nslab-launched-")), "{told}");
+    assert!(told.contains("104857600\n64\n"), "{told}");
+    wait_until("the scope is gone", SOON, || {
+        sh(&format!("ls /sys/fs/cgroup/user.slice/user-{id}.slice/user@{id}.service/app.slice")).find("nslab").is_none()
+    });
+    sh("systemctl stop user@4002.service");
+}
