@@ -1,5 +1,6 @@
 //! Running another command in a container that runs: in all of its namespaces, its cgroup and its root, with its rights.
 
+use super::cgroup::Entrance;
 use super::command::Prepared;
 use super::failure::{During, Failure, Step};
 use super::handshake;
@@ -60,7 +61,8 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     outside::attended(|mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;
         let rights = rights::Prepared::new(&launch.container)?;
-        let known = Known { launch, command, rights, has_terminal, mask };
+        let known = Known { launch, command, rights, has_terminal, oom: None, mask };
+        let entrance = Entrance::of(launch)?;
         join(&entry.running)?;
         if launch.container.namespaces.user.is_some() {
             maps::become_root()?;
@@ -68,12 +70,15 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
         // Until the command is executed, somebody in there could look into this process.
         nix::sys::prctl::set_dumpable(false).during(|| Step::of("keep this process from being looked into"))?;
         let (channel, other) = handshake::pair()?;
-        match sys::clone(0, None).during(|| Step::of("make a process in the container"))? {
+        match sys::clone(0, entrance.as_ref().and_then(Entrance::fd))
+            .during(|| Step::of("make a process in the container"))?
+        {
             Doubled::Child => {
                 drop(channel);
-                sys::exit(inside::run_entered(&known, &other));
+                let entered = entrance.map_or(Ok(()), |entrance| entrance.enter());
+                sys::exit(inside::run_entered(&known, &other, entered));
             }
-            Doubled::Parent((pid, handle)) => Ok(Child { pid, handle, channel }),
+            Doubled::Parent((pid, handle)) => Ok(Child { pid, handle, channel, cgroup: None }),
         }
     })
 }

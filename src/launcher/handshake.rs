@@ -33,6 +33,11 @@ pub(super) enum FromInside {
     Running,
     /// The command was stopped, by its terminal or a signal.
     Stopped,
+    /// So many of the container were killed for want of memory: said before its end, after which its cgroup may be gone.
+    OutOfMemory {
+        /// How many.
+        kills: u64,
+    },
     /// The command has ended, and how.
     Ended(Ended),
 }

@@ -1,6 +1,7 @@
 //! The process inside: process 1 of a container, from the clone to its end. Where there is no PID namespace, it becomes the
 //! command itself.
 
+use super::cgroup::protect_from_oom;
 use super::failure::{During, Failure, Step};
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
 use super::launch::Output;
@@ -45,9 +46,16 @@ fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
         // Before there is somebody who could.
         rights::undumpable()?;
         let payload = start_payload(known)?;
+        // Without it, it is as likely to be killed as others of its size.
+        let _ = protect_from_oom();
         channel.say(&FromInside::Running, None)?;
         known.rights.confine_init()?;
         let ended = reap(payload)?;
+        // Where the kernel does not count them, there is nothing to say.
+        let kills = known.oom.and_then(|counter| counter.kills().ok()).unwrap_or(0);
+        if kills > 0 {
+            channel.say(&FromInside::OutOfMemory { kills }, None)?;
+        }
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)
     } else {
@@ -57,9 +65,10 @@ fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
     }
 }
 
-/// The same for a command that comes into a container that is there.
-pub(super) fn run_entered(known: &Known<'_>, channel: &Channel) -> u8 {
-    let failure = match nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher")) {
+/// The same for a command that comes into a container that is there, if it could enter its cgroup.
+pub(super) fn run_entered(known: &Known<'_>, channel: &Channel, entered: Result<(), Failure>) -> u8 {
+    let with_launcher = || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher"));
+    let failure = match entered.and_then(|()| with_launcher()) {
         Ok(()) => become_payload(known),
         Err(failure) => failure,
     };

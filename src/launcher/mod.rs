@@ -14,6 +14,7 @@
 //! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where
 //! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
 
+mod cgroup;
 mod command;
 mod enter;
 mod failure;
@@ -30,6 +31,7 @@ mod root;
 mod seal;
 mod sys;
 
+pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, protect_from_oom};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;

@@ -1,5 +1,6 @@
 //! The process outside: prepares what a container needs of the machine, clones process 1, and waits for it.
 
+use super::cgroup::{OfLaunch, OomCounter};
 use super::command::Prepared;
 use super::failure::{During, Failure, Step};
 use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
@@ -30,6 +31,8 @@ pub(super) struct Known<'a> {
     pub(super) rights: rights::Prepared,
     /// Whether it gets a terminal of its own.
     pub(super) has_terminal: bool,
+    /// What counts those of it whom the kernel kills for want of memory.
+    pub(super) oom: Option<&'a OomCounter>,
     /// The signals that the caller had blocked: the command is to find it so.
     pub(super) mask: SigSet,
 }
@@ -40,6 +43,8 @@ pub(super) struct Child {
     pub(super) pid: Pid,
     pub(super) handle: OwnedFd,
     pub(super) channel: Channel,
+    /// The cgroup that was made for it.
+    pub(super) cgroup: Option<OfLaunch>,
 }
 
 /// What is passed on to a container whose launcher is sent it.
@@ -136,20 +141,31 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet) -> Result<Child, Fai
     }
     let command = Prepared::new(container, has_terminal)?;
     let rights = rights::Prepared::new(container)?;
-    let known = Known { launch, command, rights, has_terminal, mask };
     let (channel, other) = handshake::pair()?;
+    let mut cgroup = OfLaunch::make(launch)?;
+    if let Some(cgroup) = &cgroup {
+        told(&|| format!("made the cgroup {}", cgroup.words()));
+    }
+    let oom = cgroup.as_ref().and_then(OfLaunch::counter);
+    let known = Known { launch, command, rights, has_terminal, oom, mask };
     let clone = || Step::of("clone a process into new namespaces");
-    let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), None).during(clone)? {
-        Doubled::Child => {
+    let into = cgroup.as_ref().and_then(OfLaunch::fd);
+    let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
+        Ok(Doubled::Child) => {
             drop(channel);
             sys::exit(inside::run(&known, other));
         }
-        Doubled::Parent(child) => child,
+        Ok(Doubled::Parent(child)) => child,
+        Err(failure) => {
+            cgroup.map(OfLaunch::finish).transpose()?;
+            return Err(failure);
+        }
     };
     drop(other);
-    let child = Child { pid, handle, channel };
+    let added = cgroup.as_mut().map_or(Ok(()), |cgroup| cgroup.add(pid));
+    let child = Child { pid, handle, channel, cgroup };
     told(&|| format!("cloned process {pid} into {}", namespaces::words(&container.namespaces)));
-    if let Err(failure) = proceed(&child, launch, &told) {
+    if let Err(failure) = added.and_then(|()| proceed(&child, launch, &told)) {
         end(child)?;
         return Err(failure);
     }
@@ -191,6 +207,9 @@ fn attend(child: &Child, signals: &SignalFd) -> Result<Option<Ended>, Failure> {
             match child.channel.hear()? {
                 Some((FromInside::Ended(ended), _)) => said = Some(ended),
                 Some((FromInside::Failed(failure), _)) => return Err(failure),
+                Some((FromInside::OutOfMemory { kills }, _)) => {
+                    child.cgroup.iter().for_each(|cgroup| cgroup.note_kills(kills));
+                }
                 Some(_) => {}
                 None => is_heard = false,
             }
@@ -223,18 +242,23 @@ fn send(child: &Child, signal: Signal) {
     }
 }
 
-/// Sees to the end of process 1, which comes by itself as soon as nobody listens to it any more.
+/// Sees to the end of process 1, which comes by itself as soon as nobody listens to it any more, and takes back what was made
+/// for it.
 fn end(child: Child) -> Result<Ended, Failure> {
-    let Child { pid, handle: _, channel } = child;
+    let Child { pid, handle: _, channel, cgroup } = child;
     drop(channel);
-    loop {
+    let ended = loop {
         match waitpid(pid, None) {
-            Ok(WaitStatus::Exited(_, code)) => return Ok(Ended::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX))),
-            Ok(WaitStatus::Signaled(_, signal, _)) => return Ok(Ended::Signal(signal as i32)),
+            Ok(WaitStatus::Exited(_, code)) => break Ended::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)),
+            Ok(WaitStatus::Signaled(_, signal, _)) => break Ended::Signal(signal as i32),
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(Step::of("wait for the container").failed()(errno)),
         }
+    };
+    if let Some(words) = cgroup.map(OfLaunch::finish).transpose()?.flatten() {
+        say(&words);
     }
+    Ok(ended)
 }
 
 /// A line on standard error, for those who want to see each step.

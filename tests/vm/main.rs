@@ -7,6 +7,7 @@
 mod conditions;
 mod datapath;
 mod frames;
+mod launch;
 mod machine;
 mod networkd;
 mod pinged;

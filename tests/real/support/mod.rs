@@ -27,6 +27,7 @@
 //!   temporary directory), never elsewhere. `lo` is up; there is no other interface.
 //! - A test that is killed takes its host along (PR_SET_PDEATHSIG, and the PID namespace's init).
 
+pub(crate) mod cgroups;
 pub(crate) mod conversation;
 pub(crate) mod database;
 pub(crate) mod frames;

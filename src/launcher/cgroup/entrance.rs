@@ -1,0 +1,65 @@
+//! The way into the cgroup of a container that runs, kept open while the way into its namespaces is gone.
+
+use super::error::{CgroupError, While};
+use super::{Cgroup, Kind, open};
+use crate::launcher::cgroup::hierarchy::{self, Version};
+use crate::launcher::{Failure, Launch};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
+/// Open files by which a child gets into a cgroup.
+#[derive(Debug)]
+pub(in crate::launcher) struct Entrance {
+    unified: Option<File>,
+    /// Each with its path.
+    rest: Vec<(File, PathBuf)>,
+}
+
+impl Entrance {
+    /// That of a container's cgroup; `None` where it has none. To be called where the caller sees its own cgroups yet.
+    ///
+    /// A user may not move processes from his session into what his systemd has made. There, systemd moves the calling process,
+    /// which the child starts from.
+    pub(in crate::launcher) fn of(launch: &Launch) -> Result<Option<Self>, Failure> {
+        let Some(name) = &launch.cgroup else { return Ok(None) };
+        let Some(cgroup) = Cgroup::find(name)? else { return Ok(None) };
+        Ok(Some(Self::open(&cgroup)?))
+    }
+
+    fn open(cgroup: &Cgroup) -> Result<Self, CgroupError> {
+        match &cgroup.kind {
+            Kind::Scope { unit, directory, .. } => {
+                if hierarchy::may_move_into(directory)? {
+                    return Ok(Self { unified: Some(open(directory)?), rest: Vec::new() });
+                }
+                super::systemd::attach(unit, std::process::id().cast_signed())?;
+                Ok(Self { unified: None, rest: Vec::new() })
+            }
+            Kind::Trees(trees) => {
+                let two = trees.iter().find(|tree| tree.version == Version::Two);
+                let unified = two.map(|tree| open(&tree.leaf())).transpose()?;
+                let rest = trees.iter().filter(|tree| tree.version == Version::One).map(|tree| {
+                    let path = tree.leaf().join("cgroup.procs");
+                    OpenOptions::new().write(true).open(&path).while_to("open", &path).map(|file| (file, path))
+                });
+                Ok(Self { unified, rest: rest.collect::<Result<_, _>>()? })
+            }
+        }
+    }
+
+    /// What to clone into (CLONE_INTO_CGROUP).
+    pub(in crate::launcher) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.unified.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Moves the calling process into all that it was not cloned into.
+    pub(in crate::launcher) fn enter(&self) -> Result<(), Failure> {
+        for (mut file, path) in self.rest.iter().map(|(file, path)| (file, path)) {
+            // No number, but the kernel's word for whoever writes.
+            file.write_all(b"0").while_to("move a process by", path)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
+
+use super::{Cgroup, OomCounter};
+use crate::launcher::{Failure, Launch};
+use crate::model::container::MemorySize;
+use std::cell::Cell;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// How long what was killed may take to end.
+const END: Duration = Duration::from_secs(10);
+
+/// A container's cgroup.
+#[derive(Debug)]
+pub(in crate::launcher) struct OfLaunch {
+    cgroup: Cgroup,
+    counter: Option<OomCounter>,
+    memory: Option<MemorySize>,
+    /// What the container is called.
+    name: String,
+    /// How many process 1 has said that were killed.
+    noted: Cell<u64>,
+}
+
+impl OfLaunch {
+    /// Makes it, where it is asked for. Where nothing is limited, and the caller may not have cgroups, there is none.
+    pub(in crate::launcher) fn make(launch: &Launch) -> Result<Option<Self>, Failure> {
+        let Some(name) = &launch.cgroup else { return Ok(None) };
+        let limits = &launch.container.limits;
+        let cgroup = match Cgroup::create(name, limits) {
+            Err(error) if limits.is_none() && error.is_not_allowed() => return Ok(None),
+            result => result?,
+        };
+        let made =
+            Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(0), cgroup };
+        match made.cgroup.oom_counter() {
+            Ok(counter) => Ok(Some(Self { counter, ..made })),
+            Err(error) => {
+                let _ = made.cgroup.remove(); // why it can't be used says more
+                Err(error.into())
+            }
+        }
+    }
+
+    /// What to clone into (CLONE_INTO_CGROUP).
+    pub(in crate::launcher) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.cgroup.fd()
+    }
+
+    /// Puts process 1 into it.
+    pub(in crate::launcher) fn add(&mut self, pid: nix::unistd::Pid) -> Result<(), Failure> {
+        self.cgroup.add(pid.as_raw()).map_err(Failure::from)
+    }
+
+    /// Its directories, in words.
+    pub(in crate::launcher) fn words(&self) -> String {
+        let places: Vec<String> = self.cgroup.directories().iter().map(|place| place.display().to_string()).collect();
+        places.join(", ")
+    }
+
+    /// What counts whom the kernel kills for want of memory; process 1 can read it, too.
+    pub(in crate::launcher) fn counter(&self) -> Option<&OomCounter> {
+        self.counter.as_ref()
+    }
+
+    /// Takes down what process 1 says: systemd may remove a cgroup before it can be looked at here.
+    pub(in crate::launcher) fn note_kills(&self, kills: u64) {
+        self.noted.set(kills);
+    }
+
+    /// Ends whoever is left of a container that has ended, and removes it. Returns what there is to say of it.
+    pub(in crate::launcher) fn finish(self) -> Result<Option<String>, Failure> {
+        let counted = self.counter.as_ref().and_then(|counter| counter.kills().ok()).unwrap_or(0);
+        let kills = counted.max(self.noted.get());
+        self.cgroup.end(END)?;
+        self.cgroup.remove()?;
+        Ok((kills > 0).then(|| self.of_kills(kills)))
+    }
+
+    fn of_kills(&self, kills: u64) -> String {
+        let limit = self.memory.map(|memory| format!(" (limit {memory})")).unwrap_or_default();
+        let whom = if kills == 1 { String::new() } else { format!("{kills} processes ") };
+        format!("{}: {whom}killed, out of memory{limit}", self.name)
+    }
+}

@@ -1,0 +1,230 @@
+//! Directories in one hierarchy: made with those that they are in, marked, and removed with them.
+//!
+//! What nslab makes carries a mark, an extended attribute, and nothing without it is removed. Others may make and remove
+//! cgroups of the same lab at the same moment: what vanishes in between is made again.
+
+use super::error::{CgroupError, While};
+use super::hierarchy::{Controller, Version};
+use super::members;
+use rustix::fs::{XattrFlags, getxattr, setxattr};
+use rustix::io::Errno;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// The mark; and with a controller's name behind it, that this was enabled in the cgroup above for it. Root's attributes are of
+/// the first kind, in both versions; a user's of the second, in version 2 from Linux 5.7 on.
+const MARKS: [&str; 2] = ["trusted.nslab", "user.nslab"];
+
+/// How often it is begun anew because somebody else removed something meanwhile.
+const ATTEMPTS: u32 = 100;
+
+/// A delegated cgroup's own processes, which can't be in it while there are limited ones below: they wait in one beside.
+const CALLERS: &str = "nslab-callers";
+
+/// A hierarchy's part that is used: where, and for what.
+#[derive(Debug, Clone)]
+pub(super) struct Tree {
+    pub(super) version: Version,
+    /// The controllers that are used here.
+    pub(super) controllers: Vec<Controller>,
+    /// Below what.
+    pub(super) base: PathBuf,
+    /// The cgroup's name.
+    pub(super) name: PathBuf,
+}
+
+impl Tree {
+    /// The cgroup itself.
+    pub(super) fn leaf(&self) -> PathBuf {
+        self.base.join(&self.name)
+    }
+
+    /// Those that it is in, below the base, the innermost first.
+    fn parents(&self) -> Vec<PathBuf> {
+        let ways = self.name.ancestors().skip(1).filter(|way| !way.as_os_str().is_empty());
+        ways.map(|way| self.base.join(way)).collect()
+    }
+
+    /// Whether something of it is there: itself, or what it was to be in, with nothing in that.
+    pub(super) fn is_there(&self) -> bool {
+        let is_empty = |directory: &PathBuf| members::below(directory).is_ok_and(|below| below.is_empty());
+        let is_begun = |directory: &PathBuf| is_marked(directory, "") && is_empty(directory);
+        is_marked(&self.leaf(), "") || self.parents().iter().any(is_begun)
+    }
+
+    /// Makes it. What is made of it when this fails is removed by [`Tree::remove`].
+    pub(super) fn make(&self) -> Result<(), CgroupError> {
+        for attempt in 0.. {
+            match self.try_make() {
+                Err(CgroupError::Kernel { source, .. }) if attempt < ATTEMPTS && is_gone(&source) => {}
+                result => return result,
+            }
+        }
+        Ok(())
+    }
+
+    fn try_make(&self) -> Result<(), CgroupError> {
+        let mut above = self.base.clone();
+        let mut enabled = self.enable(&above)?;
+        for directory in self.parents().iter().rev() {
+            let is_new = make(directory)?;
+            if is_new {
+                mark(directory, "")?;
+            }
+            for controller in enabled {
+                mark(directory, &format!(".{}", controller.name()))?;
+            }
+            enabled = self.enable(directory)?;
+            above.clone_from(directory);
+        }
+        let leaf = self.leaf();
+        if !make(&leaf)? {
+            // One of the same name that was left empty, by a machine or a process that died, may be had again.
+            if !is_marked(&leaf, "") || members::is_populated(&leaf, self.version)? {
+                return Err(CgroupError::Taken { what: leaf.display().to_string() });
+            }
+            remove_whole(&leaf)?;
+            fs::create_dir(&leaf).while_to("make", &leaf)?;
+        }
+        mark(&leaf, "")
+    }
+
+    /// In version 2, has those below a cgroup have the controllers (cgroup.subtree_control); returns which had not been.
+    fn enable(&self, above: &Path) -> Result<Vec<Controller>, CgroupError> {
+        if self.version == Version::One || self.controllers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let file = above.join("cgroup.subtree_control");
+        let there = fs::read_to_string(&file).while_to("read", &file)?;
+        let is_there = |one: &Controller| there.split_whitespace().any(|name| name == one.name());
+        let missing: Vec<Controller> = self.controllers.iter().copied().filter(|one| !is_there(one)).collect();
+        for controller in &missing {
+            let word = format!("+{}", controller.name());
+            match fs::write(&file, &word) {
+                // It has processes of its own, and is not the root.
+                Err(error) if error.kind() == ErrorKind::ResourceBusy => {
+                    evacuate(above)?;
+                    fs::write(&file, &word).while_to(&format!("write {word} to"), &file)?;
+                }
+                result => result.while_to(&format!("write {word} to"), &file)?,
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Removes it, and what it is in as far as that is nslab's and empty. Nothing is in it any more.
+    pub(super) fn remove(&self) -> Result<(), CgroupError> {
+        let leaf = self.leaf();
+        if is_marked(&leaf, "") {
+            if members::is_populated(&leaf, self.version)? {
+                let pids = members::of_all(&leaf)?.into_iter().collect();
+                return Err(CgroupError::Occupied { directory: leaf, pids });
+            }
+            remove_whole(&leaf)?;
+        }
+        for directory in self.parents() {
+            if !is_marked(&directory, "") {
+                break;
+            }
+            let enabled: Vec<Controller> =
+                Controller::ALL.into_iter().filter(|one| is_marked(&directory, &format!(".{}", one.name()))).collect();
+            match fs::remove_dir(&directory) {
+                Err(error) if is_in_use(&error) => break,
+                Err(error) if !is_gone(&error) => return Err(error).while_to("remove", &directory),
+                _ => {}
+            }
+            if directory.parent() == Some(&self.base) && self.version == Version::Two {
+                self.give_back(&enabled)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the base as it was before nslab's first cgroup there.
+    fn give_back(&self, enabled: &[Controller]) -> Result<(), CgroupError> {
+        let file = self.base.join("cgroup.subtree_control");
+        for controller in enabled {
+            let word = format!("-{}", controller.name());
+            match fs::write(&file, &word) {
+                // Somebody else uses it by now.
+                Err(error) if is_in_use(&error) || is_gone(&error) => return Ok(()),
+                result => result.while_to(&format!("write {word} to"), &file)?,
+            }
+        }
+        let callers = self.base.join(CALLERS);
+        if !is_marked(&callers, "") {
+            return Ok(());
+        }
+        for pid in members::of(&callers)? {
+            match members::add(&self.base, pid) {
+                // Another launcher was quicker in enabling a controller; it removes this when it ends.
+                Err(CgroupError::Kernel { source, .. }) if is_in_use(&source) => return Ok(()),
+                result => result?,
+            }
+        }
+        match fs::remove_dir(&callers) {
+            Err(error) if is_in_use(&error) || is_gone(&error) => Ok(()),
+            result => result.while_to("remove", &callers),
+        }
+    }
+}
+
+/// Moves the processes of a delegated cgroup into one below it: the caller's own, and those that started it. Others are not
+/// nslab's to move.
+fn evacuate(base: &Path) -> Result<(), CgroupError> {
+    let line = members::own_line();
+    let pids = members::of(base)?;
+    let others: Vec<i32> = pids.iter().copied().filter(|pid| !line.contains(pid)).collect();
+    if !others.is_empty() {
+        return Err(CgroupError::InternalProcesses { directory: base.to_owned(), pids: others });
+    }
+    let callers = base.join(CALLERS);
+    if make(&callers)? {
+        mark(&callers, "")?;
+    }
+    pids.into_iter().try_for_each(|pid| members::add(&callers, pid))
+}
+
+/// Makes a directory; returns whether it was not there.
+fn make(directory: &Path) -> Result<bool, CgroupError> {
+    match fs::create_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        result => result.map(|()| true).while_to("make", directory),
+    }
+}
+
+/// Marks a directory as nslab's.
+fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
+    let set = |kind: &str| setxattr(directory, format!("{kind}{what}"), b"1", XattrFlags::empty());
+    let result = match set(MARKS[0]) {
+        Err(Errno::PERM | Errno::OPNOTSUPP) => set(MARKS[1]),
+        result => result,
+    };
+    result.while_to("mark", directory)
+}
+
+/// Whether a directory has a mark.
+pub(super) fn is_marked(directory: &Path, what: &str) -> bool {
+    MARKS.iter().any(|kind| getxattr(directory, format!("{kind}{what}"), &mut [0_u8; 8][..]).is_ok())
+}
+
+/// Removes a cgroup with those below it, which a container may have made.
+pub(super) fn remove_whole(directory: &Path) -> Result<(), CgroupError> {
+    for below in members::below(directory)? {
+        remove_whole(&below)?;
+    }
+    match fs::remove_dir(directory) {
+        Err(error) if is_gone(&error) => Ok(()),
+        result => result.while_to("remove", directory),
+    }
+}
+
+/// Whether a cgroup was removed meanwhile; ENODEV comes from its files that were open.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
+}
+
+fn is_in_use(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::DirectoryNotEmpty)
+}

@@ -1,0 +1,109 @@
+//! The machine's cgroup hierarchies as a test's own: in each it sees nothing but a cgroup made for it, at the usual places.
+//!
+//! The hierarchies are the machine's, whatever the namespaces, and other tests use them at the same time.
+
+use super::ThrowAwayHost;
+use super::run::sh;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where a hierarchy is mounted for the moment in which the test's cgroup in it is made or removed.
+const WHOLE: &str = "/run/whole-cgroup";
+
+/// Everything below [`Cgroups::HERE`]. Dropping it takes it all away.
+pub(crate) struct Cgroups {
+    /// What the cgroup is called that the test has in each hierarchy.
+    name: String,
+    /// The mounts, by their directories' names; with what mount(8) is told to find the hierarchy.
+    hierarchies: BTreeMap<String, String>,
+}
+
+impl Cgroups {
+    /// Where they are mounted.
+    pub(crate) const HERE: &str = "/sys/fs/cgroup";
+
+    /// All that the machine has.
+    pub(crate) fn mount(host: &ThrowAwayHost) -> Self {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let controllers = own.lines().map(|line| line.split(':').nth(1).unwrap());
+        Self::mount_these(host, &controllers.collect::<Vec<_>>())
+    }
+
+    /// Those of version 1, without the tree of version 2.
+    pub(crate) fn mount_version_1(host: &ThrowAwayHost) -> Self {
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let controllers = own.lines().map(|line| line.split(':').nth(1).unwrap());
+        Self::mount_these(host, &controllers.filter(|list| !list.is_empty()).collect::<Vec<_>>())
+    }
+
+    fn mount_these(host: &ThrowAwayHost, lists: &[&str]) -> Self {
+        // A process's number is another one's in another test's host; the scratch directory's name is drawn.
+        let drawn: String = host.scratch().to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
+        let used = |list: &&&str| list.is_empty() || list.split(',').any(|one| USED.contains(&one));
+        let hierarchies = lists.iter().filter(used).map(|list| match *list {
+            "" => ("unified".to_owned(), "-t cgroup2".to_owned()),
+            list => (list.to_owned(), format!("-t cgroup -o {list}")),
+        });
+        let this = Self { name: format!("nslab-test-{drawn}"), hierarchies: hierarchies.collect() };
+        let Self { name, .. } = &this;
+        sh(&format!("mkdir {WHOLE}; mount -t tmpfs none {}", Self::HERE));
+        for (directory, kind) in &this.hierarchies {
+            let place = this.place(directory);
+            sh(&format!(
+                "mkdir {place}; mount {kind} none {WHOLE}; mkdir {WHOLE}/{name}
+                 if grep -qw memory {WHOLE}/cgroup.controllers 2> /dev/null; then
+                     echo +memory +pids +cpu > {WHOLE}/cgroup.subtree_control; fi
+                 mount --bind {WHOLE}/{name} {place}; umount {WHOLE}",
+                place = place.display()
+            ));
+        }
+        this
+    }
+
+    fn place(&self, directory: &str) -> PathBuf {
+        Path::new(Self::HERE).join(directory)
+    }
+
+    /// The hierarchies' directories.
+    pub(crate) fn places(&self) -> Vec<PathBuf> {
+        self.hierarchies.keys().map(|directory| self.place(directory)).collect()
+    }
+
+    /// The cgroups that there are, in all hierarchies.
+    pub(crate) fn all(&self) -> Vec<String> {
+        let found = sh(&format!("cd {}; find . -mindepth 2 -type d", Self::HERE));
+        found.lines().map(str::to_owned).collect()
+    }
+
+    /// What is in a file of the one cgroup that has it, below any of `name`.
+    pub(crate) fn read(&self, name: &str, file: &str) -> String {
+        let places = self.places().into_iter().map(|place| place.join(name).join(file));
+        let found: Vec<PathBuf> = places.filter(|path| path.exists()).collect();
+        assert_eq!(found.len(), 1, "{file} in {name}: {found:?}");
+        std::fs::read_to_string(&found[0]).unwrap().trim().to_owned()
+    }
+
+    /// Whether memory is counted by version 2.
+    pub(crate) fn is_version_2(&self) -> bool {
+        !self.hierarchies.contains_key("memory")
+    }
+}
+
+/// The controllers that nslab uses.
+const USED: [&str; 4] = ["memory", "pids", "cpu", "freezer"];
+
+impl Drop for Cgroups {
+    fn drop(&mut self) {
+        let Self { name, .. } = &*self;
+        for (directory, kind) in &self.hierarchies {
+            // What a test that failed has left goes, too, as far as it is empty.
+            sh(&format!(
+                "umount -l {place}; mount {kind} none {WHOLE}
+                 find {WHOLE}/{name} -depth -type d -exec rmdir {{}} \\; 2> /dev/null || true
+                 umount {WHOLE}",
+                place = self.place(directory).display()
+            ));
+        }
+        sh(&format!("umount -l {}; rmdir {WHOLE}", Self::HERE));
+    }
+}
