@@ -57,7 +57,7 @@ const NAMESPACES: [(&str, CloneFlags); 7] = [
 pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     let launch = &entry.launch;
     let has_terminal = outside::wants_terminal(launch);
-    outside::attended(|mask| {
+    outside::attended(has_terminal, |mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;
         let known = Known { launch, command, has_terminal, mask };
         join(&entry.running)?;

@@ -5,18 +5,18 @@ use super::failure::{During, Failure, Step};
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
 use super::launch::Output;
 use super::outside::Known;
+use super::reaper::{Reaper, Recording};
 use super::sys::{self, Doubled};
 use super::{command, maps, namespaces};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
-use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// Does all that is to be done inside; returns the code to exit with.
-pub(super) fn run(known: &Known<'_>, channel: Channel) -> u8 {
-    match try_run(known, &channel) {
+pub(super) fn run(known: &Known<'_>, recording: Option<Recording>, channel: Channel) -> u8 {
+    match try_run(known, recording, &channel) {
         Ok(ended) => ended.code(),
         Err(failure) => {
             let code = failure.exit_code();
@@ -27,7 +27,7 @@ pub(super) fn run(known: &Known<'_>, channel: Channel) -> u8 {
     }
 }
 
-fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
+fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -> Result<Ended, Failure> {
     const NOBODY: Ended = Ended::Code(0); // whoever started this has ended, and nobody waits for the code
     if !is_told(channel, &FromOutside::Proceed)? {
         return Ok(NOBODY);
@@ -41,10 +41,12 @@ fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
             return Ok(NOBODY);
         }
     }
-    if known.launch.container.namespaces.pid {
-        let payload = start_payload(known)?;
+    let is_detached = recording.is_some();
+    if known.launch.container.namespaces.pid || is_detached || known.has_terminal {
+        let reaper = Reaper::prepare(known.launch, known.has_terminal, recording, channel)?;
+        let payload = start_payload(known, &reaper)?;
         channel.say(&FromInside::Running, None)?;
-        let ended = reap(payload)?;
+        let ended = reaper.run(payload, (!is_detached).then_some(channel), || false)?;
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)
     } else {
@@ -102,13 +104,16 @@ fn set_up(known: &Known<'_>) -> Result<(), Failure> {
 }
 
 /// Forks the command, and returns once it runs.
-fn start_payload(known: &Known<'_>) -> Result<Pid, Failure> {
+fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
     // Closed by the program that is executed: then there is nothing to be read from it.
     let (sink, source) = super::handshake::pair()?;
     match sys::fork().during(|| Step::of("fork"))? {
         Doubled::Child => {
             drop(sink);
-            let failure = become_payload(known);
+            let failure = match reaper.equip_payload() {
+                Ok(()) => become_payload(known),
+                Err(failure) => failure,
+            };
             let code = failure.exit_code();
             let _ = source.say(&failure, None); // nobody else could be told
             sys::exit(code);
@@ -136,18 +141,4 @@ fn prepare_payload(known: &Known<'_>) -> Result<(), Failure> {
     sys::default_sigpipe().during(|| Step::of("have SIGPIPE end the command"))?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&known.mask), None).during(|| Step::of("unblock signals"))?;
     Ok(())
-}
-
-/// Waits for the command's end, and for that of everybody who has lost his parent meanwhile.
-fn reap(payload: Pid) -> Result<Ended, Failure> {
-    loop {
-        match waitpid(None, None) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == payload => {
-                return Ok(Ended::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)));
-            }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == payload => return Ok(Ended::Signal(signal as i32)),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Step::of("wait for the command").failed()(errno)),
-        }
-    }
 }
