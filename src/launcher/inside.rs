@@ -7,7 +7,7 @@ use super::launch::Output;
 use super::outside::Known;
 use super::reaper::{Reaper, Recording};
 use super::sys::{self, Doubled};
-use super::{command, maps, namespaces};
+use super::{command, maps, namespaces, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -43,9 +43,12 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
     }
     let is_detached = recording.is_some();
     if known.launch.container.namespaces.pid || is_detached || known.has_terminal {
+        // Before there is somebody who could.
+        rights::undumpable()?;
         let reaper = Reaper::prepare(known.launch, known.has_terminal, recording, channel)?;
         let payload = start_payload(known, &reaper)?;
         channel.say(&FromInside::Running, None)?;
+        known.rights.confine_init()?;
         let ended = reaper.run(payload, (!is_detached).then_some(channel), || false)?;
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)
@@ -93,7 +96,7 @@ fn set_up(known: &Known<'_>) -> Result<(), Failure> {
         sys::loopback_up().during(|| Step::of("bring the loopback interface up"))?;
     }
     match &container.root {
-        Root::Own(_) => Ok(()),
+        Root::Own(root) => super::root::enter(root, &container.rights, namespaces),
         // What is mounted inside is not to be seen outside.
         Root::Callers if namespaces.mount => {
             let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
@@ -140,5 +143,5 @@ fn prepare_payload(known: &Known<'_>) -> Result<(), Failure> {
     command::enter_directory(&known.launch.container)?;
     sys::default_sigpipe().during(|| Step::of("have SIGPIPE end the command"))?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&known.mask), None).during(|| Step::of("unblock signals"))?;
-    Ok(())
+    known.rights.confine_payload()
 }

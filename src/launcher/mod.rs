@@ -28,6 +28,8 @@ mod namespaces;
 mod outside;
 mod reaper;
 mod record;
+mod rights;
+mod root;
 mod seal;
 mod sys;
 mod terminal;
