@@ -7,7 +7,7 @@ use super::launch::Output;
 use super::outside::Known;
 use super::reaper::{Reaper, Recording};
 use super::sys::{self, Doubled};
-use super::{command, maps, namespaces, rights};
+use super::{command, maps, namespaces, reaper, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -61,7 +61,9 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
 
 /// The same for a command that comes into a container that is there.
 pub(super) fn run_entered(known: &Known<'_>, channel: &Channel) -> u8 {
-    let failure = match nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher")) {
+    let end_with = || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher"));
+    let equip = || if known.has_terminal { reaper::equip_entrant(known.launch, channel) } else { Ok(()) };
+    let failure = match end_with().and_then(|()| equip()) {
         Ok(()) => become_payload(known),
         Err(failure) => failure,
     };

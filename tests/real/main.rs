@@ -15,6 +15,7 @@ mod frames;
 mod inspect;
 mod interrupt;
 mod ipv6;
+mod launch_terminal;
 mod library;
 mod links;
 mod managers;

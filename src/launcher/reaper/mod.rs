@@ -112,10 +112,10 @@ impl Reaper {
         let (kept, mut collector) = streams.into_collector()?;
         let ended = loop {
             let ready = wait(&signals, channel, collector.as_ref())?;
-            if ready.signals {
-                if let Some(ended) = family.attend(&signals, channel)? {
-                    break ended;
-                }
+            if ready.signals
+                && let Some(ended) = family.attend(&signals, channel)?
+            {
+                break ended;
             }
             if ready.outside && is_alone(channel)? {
                 family.end();
@@ -136,10 +136,7 @@ impl Reaper {
 
 impl Streams {
     fn prepare(launch: &Launch, has_terminal: bool, recording: Option<Recording>) -> Result<Self, Failure> {
-        let owner = match (launch.container.user, &launch.container.root) {
-            (User::Ids { uid, .. }, Root::Own(_)) => Some(uid),
-            (User::Ids { .. } | User::Callers, _) => None,
-        };
+        let owner = owner(launch);
         let is_detached = matches!(launch.output, Output::Detached { .. });
         match recording {
             None if has_terminal && !is_detached => {
@@ -180,6 +177,23 @@ impl Streams {
             }
         }
     }
+}
+
+/// Whose a terminal is to be: the command's user, where that is not who makes it.
+fn owner(launch: &Launch) -> Option<u32> {
+    match (launch.container.user, &launch.container.root) {
+        (User::Ids { uid, .. }, Root::Own(_)) => Some(uid),
+        (User::Ids { .. } | User::Callers, _) => None,
+    }
+}
+
+/// Gives the calling process, which is to become another command in a container that runs, a terminal of its own there. It leads
+/// the session itself: nobody inside is there for it.
+pub(super) fn equip_entrant(launch: &Launch, channel: &Channel) -> Result<(), Failure> {
+    let pty = Pty::open(owner(launch), Some(rustix::stdio::stdin()))?;
+    pty.control_session()?;
+    pty.become_standard_files()?;
+    channel.say(&FromInside::Ready, Some(pty.master.as_fd()))
 }
 
 fn received() -> SigSet {

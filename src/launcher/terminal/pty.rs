@@ -68,6 +68,12 @@ impl Pty {
         let take = || Step::of("take the terminal");
         nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).during(take)?;
         tcsetpgrp(&self.slave, rustix::process::getpid()).during(take)?;
+        self.become_standard_files()
+    }
+
+    /// Makes it the standard files of the calling process.
+    pub(in crate::launcher) fn become_standard_files(&self) -> Result<(), Failure> {
+        let take = || Step::of("take the terminal");
         nix::unistd::dup2_stdin(&self.slave).during(take)?;
         nix::unistd::dup2_stdout(&self.slave).during(take)?;
         nix::unistd::dup2_stderr(&self.slave).during(take)

@@ -38,6 +38,7 @@ pub(crate) mod ovs;
 pub(crate) mod run;
 mod snapshot;
 pub(crate) mod street;
+pub(crate) mod terminal;
 pub(crate) mod traffic;
 pub(crate) mod walk;
 
