@@ -58,7 +58,7 @@ const NAMESPACES: [(&str, CloneFlags); 7] = [
 pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     let launch = &entry.launch;
     let has_terminal = outside::wants_terminal(launch);
-    outside::attended(|mask| {
+    outside::attended(has_terminal, |mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;
         let rights = rights::Prepared::new(&launch.container)?;
         let known = Known { launch, command, rights, has_terminal, oom: None, mask };

@@ -6,18 +6,18 @@ use super::failure::{During, Failure, Step};
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
 use super::launch::Output;
 use super::outside::Known;
+use super::reaper::{Reaper, Recording};
 use super::sys::{self, Doubled};
-use super::{command, maps, namespaces, rights};
+use super::{command, maps, namespaces, reaper, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
-use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 /// Does all that is to be done inside; returns the code to exit with.
-pub(super) fn run(known: &Known<'_>, channel: Channel) -> u8 {
-    match try_run(known, &channel) {
+pub(super) fn run(known: &Known<'_>, recording: Option<Recording>, channel: Channel) -> u8 {
+    match try_run(known, recording, &channel) {
         Ok(ended) => ended.code(),
         Err(failure) => {
             let code = failure.exit_code();
@@ -28,7 +28,7 @@ pub(super) fn run(known: &Known<'_>, channel: Channel) -> u8 {
     }
 }
 
-fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
+fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -> Result<Ended, Failure> {
     const NOBODY: Ended = Ended::Code(0); // whoever started this has ended, and nobody waits for the code
     if !is_told(channel, &FromOutside::Proceed)? {
         return Ok(NOBODY);
@@ -42,19 +42,21 @@ fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
             return Ok(NOBODY);
         }
     }
-    if known.launch.container.namespaces.pid {
+    let is_detached = recording.is_some();
+    if known.launch.container.namespaces.pid || is_detached || known.has_terminal {
         // Before there is somebody who could.
         rights::undumpable()?;
-        let payload = start_payload(known)?;
+        let reaper = Reaper::prepare(known.launch, known.has_terminal, recording, channel)?;
+        let payload = start_payload(known, &reaper)?;
         // Without it, it is as likely to be killed as others of its size.
         let _ = protect_from_oom();
         channel.say(&FromInside::Running, None)?;
         known.rights.confine_init()?;
-        let ended = reap(payload)?;
         // Where the kernel does not count them, there is nothing to say.
-        let kills = known.oom.and_then(|counter| counter.kills().ok()).unwrap_or(0);
-        if kills > 0 {
-            channel.say(&FromInside::OutOfMemory { kills }, None)?;
+        let kills = || known.oom.as_ref().and_then(|counter| counter.kills().ok()).unwrap_or(0);
+        let ended = reaper.run(payload, (!is_detached).then_some(channel), || kills() > 0)?;
+        if !is_detached && kills() > 0 {
+            channel.say(&FromInside::OutOfMemory { kills: kills() }, None)?;
         }
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)
@@ -68,7 +70,8 @@ fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
 /// The same for a command that comes into a container that is there, if it could enter its cgroup.
 pub(super) fn run_entered(known: &Known<'_>, channel: &Channel, entered: Result<(), Failure>) -> u8 {
     let with_launcher = || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher"));
-    let failure = match entered.and_then(|()| with_launcher()) {
+    let equip = || if known.has_terminal { reaper::equip_entrant(known.launch, channel) } else { Ok(()) };
+    let failure = match entered.and_then(|()| with_launcher()).and_then(|()| equip()) {
         Ok(()) => become_payload(known),
         Err(failure) => failure,
     };
@@ -114,13 +117,16 @@ fn set_up(known: &Known<'_>) -> Result<(), Failure> {
 }
 
 /// Forks the command, and returns once it runs.
-fn start_payload(known: &Known<'_>) -> Result<Pid, Failure> {
+fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
     // Closed by the program that is executed: then there is nothing to be read from it.
     let (sink, source) = super::handshake::pair()?;
     match sys::fork().during(|| Step::of("fork"))? {
         Doubled::Child => {
             drop(sink);
-            let failure = become_payload(known);
+            let failure = match reaper.equip_payload() {
+                Ok(()) => become_payload(known),
+                Err(failure) => failure,
+            };
             let code = failure.exit_code();
             let _ = source.say(&failure, None); // nobody else could be told
             sys::exit(code);
@@ -148,18 +154,4 @@ fn prepare_payload(known: &Known<'_>) -> Result<(), Failure> {
     sys::default_sigpipe().during(|| Step::of("have SIGPIPE end the command"))?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&known.mask), None).during(|| Step::of("unblock signals"))?;
     known.rights.confine_payload()
-}
-
-/// Waits for the command's end, and for that of everybody who has lost his parent meanwhile.
-fn reap(payload: Pid) -> Result<Ended, Failure> {
-    loop {
-        match waitpid(None, None) {
-            Ok(WaitStatus::Exited(pid, code)) if pid == payload => {
-                return Ok(Ended::Code(u8::try_from(code & 0xff).unwrap_or(u8::MAX)));
-            }
-            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == payload => return Ok(Ended::Signal(signal as i32)),
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(errno) => return Err(Step::of("wait for the command").failed()(errno)),
-        }
-    }
 }

@@ -14,6 +14,7 @@
 //! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where
 //! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
 
+mod attach;
 mod cgroup;
 mod command;
 mod enter;
@@ -22,19 +23,24 @@ mod handshake;
 mod init;
 mod inside;
 mod launch;
+mod log;
 mod maps;
 mod namespaces;
 mod outside;
+mod reaper;
 mod record;
 mod rights;
 mod root;
 mod seal;
 mod sys;
+mod terminal;
 
+pub use attach::{Left, join as attach};
 pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, protect_from_oom};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
 pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
+pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running};

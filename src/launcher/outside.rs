@@ -5,8 +5,10 @@ use super::command::Prepared;
 use super::failure::{During, Failure, Step};
 use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
 use super::launch::{Launch, Output};
+use super::reaper::Recording;
 use super::record::{self, Running};
 use super::sys::{self, Doubled};
+use super::terminal::Relay;
 use super::{inside, maps, namespaces, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
@@ -64,7 +66,8 @@ const PASSED_ON: [Signal; 8] = [
 /// # Errors
 /// When it could not be started, or what it needs could not be taken back.
 pub(super) fn run(launch: &Launch) -> Result<Ended, Failure> {
-    attended(|mask| start(launch, wants_terminal(launch), mask))
+    let has_terminal = wants_terminal(launch);
+    attended(has_terminal, |mask| start(launch, has_terminal, mask, None))
 }
 
 /// Whether a command gets a terminal of its own, in place of its caller's: who has that could write what the caller's shell
@@ -76,9 +79,16 @@ pub(super) fn wants_terminal(launch: &Launch) -> bool {
 
 /// Has a process started, is there for it until its end, and says how that was. What starts it is told which signals the
 /// caller had blocked.
-pub(super) fn attended(start: impl FnOnce(SigSet) -> Result<Child, Failure>) -> Result<Ended, Failure> {
+pub(super) fn attended(
+    has_terminal: bool,
+    start: impl FnOnce(SigSet) -> Result<Child, Failure>,
+) -> Result<Ended, Failure> {
     let mut mask = SigSet::empty();
-    let passed_on = SigSet::from_iter(PASSED_ON);
+    let mut passed_on = SigSet::from_iter(PASSED_ON);
+    if has_terminal {
+        // Where both have the same terminal, both are stopped by it.
+        passed_on.extend([Signal::SIGTSTP, Signal::SIGCONT]);
+    }
     sigprocmask(SigmaskHow::SIG_BLOCK, Some(&passed_on), Some(&mut mask)).during(|| Step::of("block signals"))?;
     let signals = SignalFd::with_flags(&passed_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
     let signals = signals.during(|| Step::of("receive signals"))?;
@@ -97,7 +107,8 @@ pub(super) fn attended(start: impl FnOnce(SigSet) -> Result<Child, Failure>) -> 
 /// When it could not be started. Nothing is left of it then but the record.
 pub(super) fn detach(launch: &Launch, directory: &Path, terminal: bool) -> Result<Running, Failure> {
     record::write(directory, record::names::CONTAINER, launch)?;
-    let child = start(launch, terminal, SigSet::empty())?;
+    let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
+    let child = start(launch, terminal, SigSet::empty(), Some(recording))?;
     match see_off(&child, directory) {
         Ok(running) => Ok(running),
         Err(failure) => {
@@ -128,7 +139,7 @@ fn expect(child: &Child, message: &FromInside) -> Result<(), Failure> {
 }
 
 /// Makes what the container needs, clones, and sees it through the handshake.
-fn start(launch: &Launch, has_terminal: bool, mask: SigSet) -> Result<Child, Failure> {
+fn start(launch: &Launch, has_terminal: bool, mask: SigSet, recording: Option<Recording>) -> Result<Child, Failure> {
     let container = &launch.container;
     let told = |what: &dyn Fn() -> String| {
         if launch.verbose {
@@ -153,7 +164,7 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet) -> Result<Child, Fai
     let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
         Ok(Doubled::Child) => {
             drop(channel);
-            sys::exit(inside::run(&known, other));
+            sys::exit(inside::run(&known, recording, other));
         }
         Ok(Doubled::Parent(child)) => child,
         Err(failure) => {
@@ -186,20 +197,30 @@ fn attend(child: &Child, signals: &SignalFd) -> Result<Option<Ended>, Failure> {
     let wait = || Step::of("wait for the container");
     let mut said = None;
     let mut is_heard = true;
+    let mut relay: Option<Relay> = None;
     loop {
         let ready = PollFlags::POLLIN;
         let mut files = vec![PollFd::new(child.handle.as_fd(), ready), PollFd::new(signals.as_fd(), ready)];
         if is_heard {
             files.push(PollFd::new(child.channel.as_fd(), ready));
         }
+        let first = files.len();
+        let shown = relay.as_ref().map(Relay::files).unwrap_or_default();
+        let is_waited_for = shown.each_ref().map(Option::is_some);
+        files.extend(shown.into_iter().flatten());
         match poll(&mut files, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(wait().failed()(errno)),
         }
         let [has_ended, has_signals] = [0, 1].map(|at| files[at].any().unwrap_or(true));
+        let mut of_relay = files[first..].iter().map(|file| file.any().unwrap_or(true));
+        let of_relay = is_waited_for.map(|is_waited_for| is_waited_for && of_relay.next().unwrap_or_default());
+        if let Some(relay) = &mut relay {
+            relay.go_on(of_relay)?;
+        }
         if has_signals {
             while let Ok(Some(signal)) = signals.read_signal() {
-                pass_on(child, &signal);
+                pass_on(child, &signal, relay.as_ref())?;
             }
         }
         // What was said last is still there to be heard after the end.
@@ -210,11 +231,21 @@ fn attend(child: &Child, signals: &SignalFd) -> Result<Option<Ended>, Failure> {
                 Some((FromInside::OutOfMemory { kills }, _)) => {
                     child.cgroup.iter().for_each(|cgroup| cgroup.note_kills(kills));
                 }
+                Some((FromInside::Ready, Some(master))) => relay = Some(Relay::begin(master)?),
+                Some((FromInside::Stopped, _)) => {
+                    if let Some(relay) = &relay {
+                        relay.suspend()?;
+                        send(child, Signal::SIGCONT);
+                    }
+                }
                 Some(_) => {}
                 None => is_heard = false,
             }
         }
         if has_ended {
+            if let Some(relay) = &mut relay {
+                relay.show_rest()?;
+            }
             return Ok(said);
         }
     }
@@ -225,14 +256,24 @@ fn is_readable(channel: &Channel) -> bool {
     poll(&mut files, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// What the terminal sends for a key, it sends to all who are in its foreground, the command among them.
-fn pass_on(child: &Child, signal: &nix::sys::signalfd::siginfo) {
+/// What the terminal sends for a key, it sends to all who are in its foreground, the command among them, where it has no
+/// terminal of its own.
+fn pass_on(child: &Child, signal: &nix::sys::signalfd::siginfo, relay: Option<&Relay>) -> Result<(), Failure> {
     const SI_KERNEL: i32 = 0x80;
     let by_key = signal.ssi_code == SI_KERNEL;
     let number = i32::try_from(signal.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
-    if let Some(number) = number.filter(|_| !by_key) {
-        send(child, number);
+    match (number, relay) {
+        (Some(Signal::SIGWINCH), Some(relay)) => relay.follow_size(),
+        (Some(number), Some(relay)) => {
+            if number == Signal::SIGCONT {
+                relay.resume()?;
+            }
+            send(child, number);
+        }
+        (Some(number), None) if !by_key => send(child, number),
+        (Some(_), None) | (None, _) => {}
     }
+    Ok(())
 }
 
 /// One that has ended hears nothing any more, and that is well.

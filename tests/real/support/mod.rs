@@ -40,6 +40,7 @@ pub(crate) mod rootfs;
 pub(crate) mod run;
 mod snapshot;
 pub(crate) mod street;
+pub(crate) mod terminal;
 pub(crate) mod traffic;
 pub(crate) mod walk;
 

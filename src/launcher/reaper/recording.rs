@@ -1,0 +1,83 @@
+//! What is opened outside for a container that nobody waits for: its process 1 sees nothing of the machine any more when it
+//! writes down what is printed and how it ended.
+
+use crate::launcher::attach;
+use crate::launcher::failure::{During, Failure, Step};
+use crate::launcher::handshake::Ended;
+use crate::launcher::record::{EndRecord, names, unix_s};
+use crate::model::container::UserMaps;
+use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, ftruncate, openat, renameat};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// The record of how a container ended, before it has. There is room for all that it may say, so that it can be written on a
+/// full disk.
+const END: &str = ".ended.json";
+const ROOM: u64 = 512;
+
+/// The open files of a record.
+#[derive(Debug)]
+pub(in crate::launcher) struct Recording {
+    pub(super) directory: OwnedFd,
+    pub(super) listener: OwnedFd,
+    /// /dev/null.
+    pub(super) null: OwnedFd,
+    end: OwnedFd,
+}
+
+impl Recording {
+    /// Opens what is needed, in a directory that is there; to be called outside.
+    pub(in crate::launcher) fn open(path: &Path, maps: Option<&UserMaps>) -> Result<Self, Failure> {
+        let open = || Step::Open { path: path.to_owned() };
+        let directory: OwnedFd = File::open(path).during(open)?.into();
+        if let Some(root) = maps.and_then(root) {
+            // It is he who turns logs over.
+            std::os::unix::fs::fchown(&directory, Some(root), None).during(open)?;
+        }
+        let null = File::options().read(true).write(true).open("/dev/null");
+        let null = null.during(|| Step::Open { path: "/dev/null".into() })?.into();
+        let make = || Step::Make { path: path.join(END) };
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let end = openat(&directory, END, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH).during(make)?;
+        match fallocate(&end, FallocateFlags::empty(), 0, ROOM) {
+            // Not every file system can; there it is written where there is room.
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno).during(make),
+        }
+        let listener = attach::listen(&directory)?;
+        Ok(Self { directory, listener, null, end })
+    }
+}
+
+/// Who is root inside, as numbered outside, where that is not the caller.
+fn root(maps: &UserMaps) -> Option<u32> {
+    match maps {
+        UserMaps::CallerIsRoot => None,
+        UserMaps::Records { users, groups: _ } => users.iter().find(|map| map.inside == 0).map(|map| map.outside),
+    }
+}
+
+/// Writes down how a container has ended.
+pub(super) fn end(directory: impl AsFd, file: OwnedFd, record: &EndRecord) {
+    let Ok(text) = serde_json::to_vec(record) else { return };
+    let mut file = File::from(file);
+    // Where it fails nobody is left to be told: a container without such a record, and without its process, was killed.
+    let written = file.write_all(&text).is_ok() && ftruncate(&file, text.len() as u64).is_ok();
+    if written {
+        let _ = renameat(&directory, END, &directory, names::ENDED);
+    }
+}
+
+/// The record of an end that is now.
+pub(super) fn end_record(ended: Ended, out_of_memory: bool, log_bytes_lost: u64) -> EndRecord {
+    EndRecord { ended, out_of_memory, ended_at_unix_s: unix_s(), log_bytes_lost }
+}
+
+impl Recording {
+    /// Its files: the directory, the socket, the end, and nothing.
+    pub(super) fn into_parts(self) -> (OwnedFd, OwnedFd, OwnedFd, OwnedFd) {
+        (self.directory, self.listener, self.end, self.null)
+    }
+}
