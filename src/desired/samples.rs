@@ -83,6 +83,7 @@ pub(crate) fn node(name: &str) -> Node {
         forwarding: false,
         sysctls: BTreeMap::new(),
         exec: Vec::new(),
+        container: None,
     }
 }
 
