@@ -8,7 +8,7 @@ use super::launch::{Launch, Output};
 use super::outside::{self, Child, Known};
 use super::record::{Record, Running};
 use super::sys::{self, Doubled};
-use super::{maps, namespaces};
+use super::{maps, namespaces, rights};
 use crate::launcher::handshake::Ended;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
@@ -59,7 +59,8 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     let has_terminal = outside::wants_terminal(launch);
     outside::attended(|mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;
-        let known = Known { launch, command, has_terminal, mask };
+        let rights = rights::Prepared::new(&launch.container)?;
+        let known = Known { launch, command, rights, has_terminal, mask };
         join(&entry.running)?;
         if launch.container.namespaces.user.is_some() {
             maps::become_root()?;

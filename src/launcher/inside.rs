@@ -6,7 +6,7 @@ use super::handshake::{Channel, Ended, FromInside, FromOutside};
 use super::launch::Output;
 use super::outside::Known;
 use super::sys::{self, Doubled};
-use super::{command, maps, namespaces};
+use super::{command, maps, namespaces, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -42,8 +42,11 @@ fn try_run(known: &Known<'_>, channel: &Channel) -> Result<Ended, Failure> {
         }
     }
     if known.launch.container.namespaces.pid {
+        // Before there is somebody who could.
+        rights::undumpable()?;
         let payload = start_payload(known)?;
         channel.say(&FromInside::Running, None)?;
+        known.rights.confine_init()?;
         let ended = reap(payload)?;
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)
@@ -91,7 +94,7 @@ fn set_up(known: &Known<'_>) -> Result<(), Failure> {
         sys::loopback_up().during(|| Step::of("bring the loopback interface up"))?;
     }
     match &container.root {
-        Root::Own(_) => Ok(()),
+        Root::Own(root) => super::root::enter(root, &container.rights, namespaces),
         // What is mounted inside is not to be seen outside.
         Root::Callers if namespaces.mount => {
             let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;
@@ -135,7 +138,7 @@ fn prepare_payload(known: &Known<'_>) -> Result<(), Failure> {
     command::enter_directory(&known.launch.container)?;
     sys::default_sigpipe().during(|| Step::of("have SIGPIPE end the command"))?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&known.mask), None).during(|| Step::of("unblock signals"))?;
-    Ok(())
+    known.rights.confine_payload()
 }
 
 /// Waits for the command's end, and for that of everybody who has lost his parent meanwhile.

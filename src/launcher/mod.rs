@@ -25,6 +25,8 @@ mod maps;
 mod namespaces;
 mod outside;
 mod record;
+mod rights;
+mod root;
 mod seal;
 mod sys;
 

@@ -6,7 +6,7 @@ use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
 use super::launch::{Launch, Output};
 use super::record::{self, Running};
 use super::sys::{self, Doubled};
-use super::{inside, maps, namespaces};
+use super::{inside, maps, namespaces, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -26,6 +26,8 @@ pub(super) struct Known<'a> {
     pub(super) launch: &'a Launch,
     /// The command.
     pub(super) command: Prepared,
+    /// What the command may do.
+    pub(super) rights: rights::Prepared,
     /// Whether it gets a terminal of its own.
     pub(super) has_terminal: bool,
     /// The signals that the caller had blocked: the command is to find it so.
@@ -133,7 +135,8 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet) -> Result<Child, Fai
         told(&|| format!("entered the network namespace {}", path.display()));
     }
     let command = Prepared::new(container, has_terminal)?;
-    let known = Known { launch, command, has_terminal, mask };
+    let rights = rights::Prepared::new(container)?;
+    let known = Known { launch, command, rights, has_terminal, mask };
     let (channel, other) = handshake::pair()?;
     let clone = || Step::of("clone a process into new namespaces");
     let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), None).during(clone)? {

@@ -1,0 +1,139 @@
+//! The root while it is put together: what can be found in it, and what may be made in it.
+
+use super::{lookup, tree};
+use crate::launcher::failure::{During, Failure, Step};
+use nix::errno::Errno;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, fstat, mkdirat, mknodat, openat};
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
+
+/// What a directory is that is made for something to be mounted on.
+const DIRECTORY_MODE: Mode = Mode::from_bits_retain(0o755);
+
+/// How a directory is opened that is to be mounted on: itself and no symbolic link to it.
+pub(super) const DIRECTORY: OFlags =
+    OFlags::PATH.union(OFlags::NOFOLLOW).union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// The root of a container, attached to the machine's tree, and not yet its root.
+pub(super) struct Inside {
+    /// The uppermost directory.
+    pub(super) root: OwnedFd,
+    /// The file systems (st_dev) that were made for this container: in them it may be made what is missing, since that goes
+    /// with the container.
+    own: Vec<u64>,
+    /// Where its files are, for messages.
+    source: PathBuf,
+}
+
+/// What is to be mounted on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Point {
+    /// A directory.
+    Directory,
+    /// Anything else.
+    File,
+}
+
+impl Inside {
+    /// A root in which nothing may be made.
+    pub(super) fn new(root: OwnedFd, source: PathBuf) -> Self {
+        Self { root, own: Vec::new(), source }
+    }
+
+    /// Has what is missing made in the file system that this is in.
+    pub(super) fn owns(&mut self, file_system: &OwnedFd) -> Result<(), Errno> {
+        self.own.push(fstat(file_system).map_err(tree::errno)?.st_dev);
+        Ok(())
+    }
+
+    /// Has what is missing made in the root itself.
+    pub(super) fn owns_root(&mut self) -> Result<(), Failure> {
+        self.own.push(fstat(&self.root).during(|| Step::Open { path: "/".into() })?.st_dev);
+        Ok(())
+    }
+
+    /// The directory of this name that every container has; what is to be mounted there is for messages.
+    ///
+    /// A symbolic link is refused: what is mounted one after the other would land in one place, and names below it mean something
+    /// else than they say.
+    pub(super) fn directory(&self, name: &str, what: &str) -> Result<OwnedFd, Failure> {
+        let path = Path::new("/").join(name);
+        match openat(&self.root, name, DIRECTORY, Mode::empty()) {
+            Err(rustix::io::Errno::NOENT) => self.make(&self.root, OsStr::new(name), Point::Directory, &path, what),
+            Err(errno @ (rustix::io::Errno::NOTDIR | rustix::io::Errno::LOOP)) => Err(errno)
+                .during(|| Step::of(format!("mount {what} at {}: it is a symbolic link or a file", path.display()))),
+            found => found.during(|| Step::Mount { what: what.to_owned(), at: path }),
+        }
+    }
+
+    /// The directory of this name, with what was mounted there last.
+    pub(super) fn mounted(&self, name: &str) -> Result<OwnedFd, Failure> {
+        openat(&self.root, name, DIRECTORY, Mode::empty()).during(|| Step::Open { path: Path::new("/").join(name) })
+    }
+
+    /// What is at a path, where there is something.
+    pub(super) fn find(&self, path: &Path) -> Result<Option<OwnedFd>, Failure> {
+        match lookup::find(self.root.as_fd(), path) {
+            Ok(found) => Ok(Some(found)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(errno) => Err(errno).during(|| Step::Open { path: path.to_owned() }),
+        }
+    }
+
+    /// What is at a path, made where nothing is.
+    pub(super) fn find_or_make(&self, path: &Path, point: Point, what: &str) -> Result<OwnedFd, Failure> {
+        if let Some(found) = self.find(path)? {
+            return Ok(found);
+        }
+        let opened = || Step::Open { path: path.to_owned() };
+        let mut so_far = PathBuf::from("/");
+        let mut here = lookup::find(self.root.as_fd(), &so_far).during(opened)?;
+        let mut components = path.components().filter(|component| !matches!(component, Component::RootDir)).peekable();
+        while let Some(component) = components.next() {
+            so_far.push(component);
+            let point = if components.peek().is_some() { Point::Directory } else { point };
+            here = match lookup::find(self.root.as_fd(), &so_far) {
+                Err(Errno::ENOENT) => self.make(&here, component.as_os_str(), point, path, what)?,
+                found => found.during(opened)?,
+            };
+        }
+        Ok(here)
+    }
+
+    /// Makes something to be mounted on, where that may be.
+    fn make(&self, parent: &OwnedFd, name: &OsStr, point: Point, path: &Path, what: &str) -> Result<OwnedFd, Failure> {
+        let made = || Step::Make { path: path.to_owned() };
+        if !self.own.contains(&fstat(parent).during(made)?.st_dev) {
+            return Err(self.nothing_there(point, path, what).failed()(Errno::ENOENT));
+        }
+        match point {
+            Point::Directory => mkdirat(parent, name, DIRECTORY_MODE).during(made)?,
+            Point::File => {
+                mknodat(parent, name, FileType::RegularFile, Mode::from_bits_retain(0o444), 0).during(made)?
+            }
+        }
+        openat(parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).during(made)
+    }
+
+    /// Says what is to be done: nslab leaves nothing behind, a directory in somebody's files neither.
+    fn nothing_there(&self, point: Point, path: &Path, what: &str) -> Step {
+        let outside = self.source.join(path.strip_prefix("/").unwrap_or(path));
+        let (noun, command) = match point {
+            Point::Directory => ("directory", "mkdir -p"),
+            Point::File => ("file", "touch"),
+        };
+        Step::of(format!(
+            "mount {what} at {}: the root has no such {noun}, and nothing is made in its files unasked; make it \
+             (`{command} {}`), or let writes go to a layer above them",
+            path.display(),
+            outside.display()
+        ))
+    }
+}
+
+/// Opens a directory of the machine's, by its name there.
+pub(super) fn open_directory(path: &Path) -> Result<OwnedFd, Failure> {
+    openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .during(|| Step::Open { path: path.to_owned() })
+}

@@ -1,0 +1,86 @@
+//! A layer in memory above the files of a root (overlayfs on tmpfs; kernel documentation, filesystems/overlayfs.rst).
+//!
+//! Both mounts are made without a place in the tree, and the lower directory is given by its descriptor. Before Linux 6.15
+//! overlayfs wants its layers attached and by name: then the tmpfs lies above the machine's root, and goes with it in `pivot`.
+
+use super::{base, tree};
+use crate::fault;
+use crate::launcher::failure::{During, Failure, Step};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, fstat, mkdirat, openat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, mount,
+};
+
+const MEMORY: &str = "tmpfs";
+const OVERLAY: &str = "overlay";
+
+/// Attaches the lower directory with a layer above it.
+pub(super) fn attach(lower: &OwnedFd, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {
+    let what = || Step::Mount { what: "a layer in memory (overlayfs)".into(), at: "/".into() };
+    if !fault::lacks("open_tree") && !fault::lacks("overlay_by_descriptor") {
+        match detached(lower, in_user_namespace) {
+            Ok(root) => {
+                tree::attach(&root, machine).during(what)?;
+                return Ok(root);
+            }
+            // An older kernel: it lacks the calls, or the parameters, or overlayfs does not take what is not attached.
+            Err(Errno::NOSYS | Errno::INVAL) => {}
+            Err(errno) => return Err(errno).during(what),
+        }
+    }
+    by_name(lower, in_user_namespace).during(what)
+}
+
+fn detached(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+    let memory = fsopen(MEMORY, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&memory, "mode", "700")?;
+    fsconfig_create(&memory)?;
+    let memory = fsmount(&memory, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    let [upper, work] = directories(&memory, lower)?;
+    let overlay = fsopen(OVERLAY, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&overlay, "source", OVERLAY)?;
+    fsconfig_set_fd(&overlay, "lowerdir+", lower)?;
+    fsconfig_set_fd(&overlay, "upperdir", &upper)?;
+    fsconfig_set_fd(&overlay, "workdir", &work)?;
+    if in_user_namespace {
+        fsconfig_set_flag(&overlay, "userxattr")?;
+    }
+    fsconfig_create(&overlay)?;
+    fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+}
+
+fn by_name(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+    mount(MEMORY, "/", MEMORY, MountFlags::empty(), c"mode=700")?;
+    let memory = base::uppermost()?;
+    let [upper, work] = directories(&memory, lower)?;
+    let [lower, upper, work] = [lower, &upper, &work].map(tree::by_descriptor);
+    let mut options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    if in_user_namespace {
+        options.push_str(",userxattr");
+    }
+    let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
+    mount(OVERLAY, "/", OVERLAY, MountFlags::empty(), Some(options.as_c_str()))?;
+    base::uppermost()
+}
+
+/// The directories for what is written and for overlayfs itself. The layer's is the root that is seen, and so has the mode and
+/// the owner of the one below.
+fn directories(memory: &OwnedFd, lower: &OwnedFd) -> Result<[OwnedFd; 2], Errno> {
+    let below = fstat(lower)?;
+    mkdirat(memory, "upper", Mode::from_raw_mode(below.st_mode))?;
+    mkdirat(memory, "work", Mode::from_raw_mode(0o700))?;
+    let open = |name| openat(memory, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let directories = [open("upper")?, open("work")?];
+    let made = fstat(&directories[0])?;
+    if (made.st_uid, made.st_gid) != (below.st_uid, below.st_gid) {
+        match fchown(directories[0].as_fd(), Some(Uid::from_raw(below.st_uid)), Some(Gid::from_raw(below.st_gid))) {
+            // Nobody in this user namespace: then it is root's inside.
+            Err(Errno::INVAL | Errno::PERM) => {}
+            answer => answer?,
+        }
+    }
+    Ok(directories)
+}
