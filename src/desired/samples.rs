@@ -273,7 +273,14 @@ pub(crate) fn any_spec() -> impl Strategy<Value = Spec> {
     let nodes = prop::collection::vec(any::<[bool; 6]>(), 1..5);
     let links = prop::collection::vec((0..7_usize, 0..7_usize, 0..5_u16, any::<[bool; 10]>()), 0..8);
     let nic = prop::option::of(any_nic_uplink());
-    (switches, nodes, links, nic).prop_map(|(switches, nodes, links, nic)| build(&switches, &nodes, &links, nic))
+    let containers = prop::collection::vec(prop::option::of(0..2_u8), 5);
+    (switches, nodes, links, nic, containers).prop_map(|(switches, nodes, links, nic, containers)| {
+        let mut spec = build(&switches, &nodes, &links, nic);
+        for (node, seconds) in spec.nodes.iter_mut().zip(containers) {
+            node.container = seconds.map(|seconds| container(&["sleep", &seconds.to_string()]));
+        }
+        spec
+    })
 }
 
 /// What a switch does with link-local frames and with multicast.

@@ -28,6 +28,7 @@ mod record;
 mod rights;
 mod root;
 mod seal;
+mod stop;
 mod sys;
 
 pub use enter::Entry;
@@ -36,3 +37,4 @@ pub use handshake::Ended;
 pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
 pub use record::{EndRecord, Record, Running};
+pub use stop::{signal, stop};

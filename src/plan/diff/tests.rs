@@ -156,6 +156,12 @@ fn drift(machine: &mut Machine, desired: &Resources, (what, which, how): (u8, us
             of.leased.patience_s += 1;
             if how % 2 == 0 { Op::StartDhcpClient(of) } else { Op::StopDhcpClient(of) }
         }),
+        // A container ends, or is another one.
+        22 => pick(&desired.containers, which).map(|of| {
+            let mut of = of.clone();
+            of.terminal = !of.terminal;
+            if how % 2 == 0 { Op::StartContainer(Box::new(of)) } else { Op::StopContainer(Box::new(of)) }
+        }),
         // An own veth pair in place of ours. With indices that nobody else has: it could not be told from ours otherwise.
         _ => pick(&desired.veths, which).zip(pick(&desired.veths, how)).map(|(one, other)| {
             let _ = machine.apply(&Op::DeleteLink(one.a.interface.clone()));
@@ -172,7 +178,7 @@ fn drift(machine: &mut Machine, desired: &Resources, (what, which, how): (u8, us
 }
 
 fn any_drift() -> impl Strategy<Value = Vec<(u8, usize, usize)>> {
-    prop::collection::vec((0..22_u8, 0..20_usize, 0..20_usize), 0..5)
+    prop::collection::vec((0..23_u8, 0..20_usize, 0..20_usize), 0..5)
 }
 
 proptest! {
@@ -312,6 +318,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
         routes,
         hosts_files,
         name_directories,
+        containers,
         execs,
         host_bridge,
         uplink,
@@ -337,6 +344,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
     to.autoconfigured.extend(autoconfigured);
     to.remembered.extend(remembered);
     to.dhcp_clients.extend(dhcp_clients);
+    to.containers.extend(containers);
     to.routes.extend(routes);
     to.hosts_files.extend(hosts_files);
     to.name_directories.extend(name_directories);
