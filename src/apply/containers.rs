@@ -12,11 +12,14 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, Command};
 
 /// How long a container may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(10);
+
+/// The longest answer of the launcher's, in bytes: what a pipe takes at once.
+const LONGEST_ANSWER: usize = 4096;
 
 /// What the launcher gets of nslab's own environment: where systemd is to be asked for a cgroup, and what a terminal is.
 const INHERITED: [&str; 5] = ["PATH", "TERM", "DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"];
@@ -99,8 +102,14 @@ async fn answer(mut child: Child, text: String) -> Result<(), Failure> {
             result => result.map_err(speak)?,
         }
     }
-    let output = child.wait_with_output().await.map_err(speak)?;
-    match serde_json::from_slice(&output.stdout) {
+    // Not read to the end: what it has started may hold its output, too.
+    let status = child.wait().await.map_err(speak)?;
+    let mut said = vec![0; LONGEST_ANSWER];
+    let bytes = match &mut child.stdout {
+        Some(output) if status.success() => output.read(&mut said).await.map_err(speak)?,
+        _ => 0,
+    };
+    match serde_json::from_slice(&said[..bytes]) {
         Ok(Answer::Started(_)) => Ok(()),
         Ok(Answer::Failed(failure)) => Err(failure),
         Err(_) => Err(ended("start the container: the launcher was ended")),

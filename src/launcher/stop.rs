@@ -93,7 +93,7 @@ mod tests {
         let (mut child, of) = running("echo; exec sleep 1000");
         stop(&of, Duration::from_secs(60)).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(15));
-        let (mut child, of) = running("trap '' TERM; echo; while :; do sleep 1000; done");
+        let (mut child, of) = running("trap '' TERM; echo; exec sleep 1000");
         stop(&of, Duration::ZERO).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(9));
     }

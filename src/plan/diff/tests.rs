@@ -239,7 +239,11 @@ proptest! {
         let (a, b) = (resources(&a), resources(&b));
         let (machine, made) = up(&a, &[&b]);
         let Some(plan) = possible(diff(&b, &made, &machine.observed), &a, &b) else { return Ok(()) };
-        for step in plan.steps {
+        let is_started = |record: &Path| {
+            let of = |op: &Op| matches!(op, Op::StartContainer(of) if of.directory == record);
+            plan.steps.iter().any(|step| of(&step.op))
+        };
+        for step in &plan.steps {
             match &step.op {
                 Op::AddNetns(netns) => prop_assert!(!a.netns.contains(netns)),
                 Op::DeleteNetns(all) => prop_assert!(!all.iter().any(|netns| b.netns.contains(netns))),
@@ -254,6 +258,10 @@ proptest! {
                 }
                 Op::WriteHosts(file) => prop_assert!(!a.hosts_files.contains(file)),
                 Op::AddNameDirectory(link) => prop_assert!(!a.name_directories.contains(link)),
+                Op::StartContainer(of) => prop_assert!(!a.containers.contains(of)),
+                Op::StopContainer(of) => prop_assert!(!b.containers.contains(of)),
+                // A container that is started has not seen it.
+                Op::Run(exec) if exec.container.as_deref().is_some_and(is_started) => {}
                 Op::Run(exec) => prop_assert!(!a.execs.contains(exec)),
                 Op::SetHostBridge(bridge) => prop_assert_ne!(a.host_bridge.as_ref(), Some(bridge)),
                 Op::StartKeeper(of) | Op::ReleaseNic(of) | Op::AttachUplink(of) | Op::DetachUplink(of) => {
