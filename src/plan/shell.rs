@@ -60,12 +60,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
         ],
         Stage::StopKeeper => &["Nobody watches any more: who did was ended first of all."],
         Stage::StopContainers => &["Containers that go, or become others: asked to end, and killed after ten seconds."],
-        Stage::StartContainers | Stage::StartLeasedContainers => &[
-            "A container is a process in namespaces of its own with a root of its own. unshare(1) makes the namespaces, mount(8)",
-            "and chroot(1) the root. nslab does more: pivot_root(2) instead of chroot, so that there is no way out; a seccomp",
-            "filter, and fewer capabilities; limits by a cgroup; a /dev of its own, and paths of the kernel's that are hidden; a",
-            "process 1 that reaps orphans; another user; a layer for what is not to be written to the root.",
-        ],
+        Stage::StartContainers | Stage::StartLeasedContainers => container::LESSON,
         Stage::StopForwarding => &["The machine forwards the lab's packets no more."],
         Stage::StopMasquerade => &["Rules of the machine's packet filter that go."],
         Stage::Masquerade => &[
@@ -257,11 +252,7 @@ impl Script {
                 let netns = quoted(exec.netns.as_str());
                 self.line(&format!("ip netns pids {netns} | xargs -r kill"));
             }
-            Op::Run(exec) if exec.container.is_some() => container::run(self, exec),
-            Op::Run(exec) => {
-                let argv = exec.argv.iter().map(String::as_str);
-                self.command(["ip", "netns", "exec", exec.netns.as_str()].into_iter().chain(argv));
-            }
+            Op::Run(exec) => container::run(self, exec),
         }
     }
 

@@ -5,6 +5,14 @@ use crate::model::container::{Mount, MountKind, Root, RootFileSystem, RootSource
 use crate::model::{Exec, NodeContainer};
 use std::path::Path;
 
+/// What starting one is about, and what the commands leave out of it.
+pub(super) const LESSON: &[&str] = &[
+    "A container is a process in namespaces of its own with a root of its own. unshare(1) makes the namespaces, mount(8)",
+    "and chroot(1) the root. nslab does more: pivot_root(2) instead of chroot, so that there is no way out; a seccomp",
+    "filter, and fewer capabilities; limits by a cgroup; a /dev of its own, and paths of the kernel's that are hidden; a",
+    "process 1 that reaps orphans; another user; a layer for what is not to be written to the root.",
+];
+
 pub(super) fn start(script: &mut Script, of: &NodeContainer) {
     let container = &of.container;
     let (root, mounts) = match &container.root {
@@ -63,8 +71,12 @@ pub(super) fn stop(script: &mut Script, of: &NodeContainer) {
     script.line("fi");
 }
 
-/// A command in a container: the process that unshare(1) has forked is its first.
+/// A node's command; in a container, of which the process that unshare(1) has forked is the first.
 pub(super) fn run(script: &mut Script, exec: &Exec) {
+    if exec.container.is_none() {
+        let argv = exec.argv.iter().map(String::as_str);
+        return script.command(["ip", "netns", "exec", exec.netns.as_str()].into_iter().chain(argv));
+    }
     let argv: Vec<String> = exec.argv.iter().map(|word| quoted(word)).collect();
     let pid_file = pid_file(exec.netns.as_str());
     script.line(&format!(
