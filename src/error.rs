@@ -80,6 +80,9 @@ pub enum Error {
     /// A container can't be launched, or looked at.
     #[error(transparent)]
     Launcher(#[from] crate::launcher::Failure),
+    /// A container of a lab could not be started.
+    #[error(transparent)]
+    Container(#[from] crate::apply::EffectError),
     /// A probe can't be made.
     #[error(transparent)]
     Check(#[from] CheckError),

@@ -2,10 +2,11 @@
 
 use crate::desired::Resources;
 use crate::host::{self, Host, HostError, Look};
+use crate::launcher::{Launch, Output, Record};
 use crate::model::ovs::{OvsRows, OvsTable, OvsdbServer};
-use crate::model::{IfName, Interface, LabName, NetnsName, PinName, SysctlKey, Uplink};
+use crate::model::{IfName, Interface, LabName, NetnsName, NodeContainer, PinName, SysctlKey, Uplink};
 use crate::observed::nat::NatView;
-use crate::observed::{Observed, Pin};
+use crate::observed::{Observed, ObservedContainer, Pin};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ const AT_ONCE: usize = 16;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     namespaces: BTreeMap<PinName, Look>,
+    /// What may be written down of containers, by the directory that it is in.
+    containers: BTreeMap<PathBuf, NodeContainer>,
     /// Interfaces in the host's own namespace.
     host_links: BTreeSet<IfName>,
     hosts_directories: BTreeSet<PathBuf>,
@@ -94,6 +97,7 @@ impl Scope {
             }
             let bridges = resources.ovs.iter().flat_map(|ovs| &ovs.rows).filter(|row| row.id.table == OvsTable::Bridge);
             scope.host_links.extend(bridges.filter_map(|row| IfName::try_from(row.name()?).ok()));
+            scope.containers.extend(resources.containers.iter().map(|of| (of.directory.clone(), of.clone())));
             scope.hosts_directories.extend(resources.hosts_files.iter().map(|file| file.directory.clone()));
             scope.nat_tables.extend(resources.nat_tables.iter().map(|table| table.name.clone()));
             scope.qdiscs |= !resources.qdiscs.is_empty();
@@ -141,6 +145,11 @@ pub async fn gather(host: &Host, scope: &Scope, privilege: Privilege) -> Result<
     for directory in &scope.hosts_directories {
         if let Some(names) = host::observe_names(directory)? {
             observed.hosts_files.insert(directory.clone(), names);
+        }
+    }
+    for (directory, of) in &scope.containers {
+        if let Some(container) = observe_container(of) {
+            observed.containers.insert(directory.clone(), container);
         }
     }
     observed.namespaces = stream::iter(&scope.namespaces)
@@ -196,4 +205,20 @@ pub async fn gather(host: &Host, scope: &Scope, privilege: Privilege) -> Result<
         }
     }
     Ok(observed)
+}
+
+/// What is written down of a container; `None` where nothing is.
+fn observe_container(of: &NodeContainer) -> Option<ObservedContainer> {
+    if !of.directory.exists() {
+        return None;
+    }
+    // What can't be read was not written to its end.
+    let Some(record) = Record::read(&of.directory).ok().flatten() else {
+        return Some(ObservedContainer { started_as: None, runs: false });
+    };
+    let runs = record.is_alive();
+    let Launch { name: _, container, cgroup, output, verbose: _ } = record.launch;
+    let terminal = matches!(output, Output::Detached { terminal: true, .. });
+    let cgroup = cgroup.unwrap_or_default();
+    Some(ObservedContainer { started_as: Some(NodeContainer { container, cgroup, terminal, ..of.clone() }), runs })
 }

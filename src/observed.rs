@@ -7,7 +7,8 @@ pub mod nat;
 use crate::model::ovs::{Datapath, OvsColumns, OvsParent, OvsRowId, OvsTable};
 use crate::model::qdisc::Shaping;
 use crate::model::{
-    Advertised, GroupFwdMask, Leased, LinkStatistics, MacAddress, NetnsName, PinName, Stp, SysctlKey, VlanMode,
+    Advertised, GroupFwdMask, Leased, LinkStatistics, MacAddress, NetnsName, NodeContainer, PinName, Stp, SysctlKey,
+    VlanMode,
 };
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,6 +36,8 @@ pub struct Observed {
     pub pristine_sysctls: BTreeMap<SysctlKey, String>,
     /// The rules of the lab in the host's packet filter.
     pub nat: nat::NatView,
+    /// What is written down of containers, by the directory that it is in.
+    pub containers: BTreeMap<PathBuf, ObservedContainer>,
     /// Parameters of the host's that other labs have set too, with what each was before the first of them did.
     pub claimed_sysctls: BTreeMap<SysctlKey, String>,
 }
@@ -44,6 +47,15 @@ impl Observed {
     pub fn pin(&self, name: &PinName) -> Option<(&NetnsName, &Pin)> {
         self.namespaces.get_key_value(&NetnsName::Pinned(name.clone()))
     }
+}
+
+/// What is written down of a container that a node is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedContainer {
+    /// What it was started as; `None` where that was not written down to its end.
+    pub started_as: Option<NodeContainer>,
+    /// Whether it runs.
+    pub runs: bool,
 }
 
 /// A NIC of the machine's that is or is to be a lab's uplink, and what is around it.

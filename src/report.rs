@@ -1,8 +1,10 @@
 //! What verbs return. Text and JSON are made from it in `cli/render.rs`.
 
+mod container;
 mod uplink;
 mod uplink_status;
 
+pub use container::{ContainerReport, ContainerState};
 pub use uplink::{NatReport, NicReport, UplinkReport};
 pub use uplink_status::{UplinkEnd, UplinkGateway, UplinkLease, UplinkStatus};
 

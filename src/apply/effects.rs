@@ -1,9 +1,10 @@
 //! From a plan's words to the machine's: each [`Op`] is one call.
 
-use super::{ApplyError, Stop};
+use super::{ApplyError, Stop, containers};
 use crate::host::enter::{self, EnterError};
 use crate::host::{EndedProcess, Host, HostError};
-use crate::model::{self, Exec, IfName, Instance, LabName, Netns};
+use crate::launcher::Failure;
+use crate::model::{self, Exec, IfName, Instance, LabName, Netns, NodeName};
 use crate::plan::{LinkChange, Master, Op};
 use crate::state::StateError;
 use crate::{directory, fault};
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::process::Command;
 
 /// Why one operation could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +22,17 @@ pub enum EffectError {
     /// The kernel, or a file, refused.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A container could not be started or stopped.
+    #[error("can't {action} the container {node}")]
+    Container {
+        /// The node.
+        node: String,
+        /// What was tried.
+        action: &'static str,
+        /// Why not.
+        #[source]
+        source: Failure,
+    },
     /// A node's command could not be started.
     #[error("can't start `{command}` in {node}")]
     Start {
@@ -157,6 +170,16 @@ impl HostEffects {
         (STEP, format!("{instance}/{}/{}", exec.node, exec.index))
     }
 
+    /// The same of a container's launcher, and its process 1.
+    pub(super) fn container_step(&self, node: &NodeName) -> (&'static str, String) {
+        let instance = self.instance.as_ref().map(Instance::as_str).unwrap_or_default();
+        (STEP, format!("{instance}/{node}/container"))
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// The processes that were ended so far, because their namespace went.
     pub fn ended(&self) -> Vec<EndedProcess> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -225,6 +248,10 @@ impl Effects for HostEffects {
             Op::RemoveNatTable(table) => host.remove_nat_table(&table.name).await?,
             Op::AddForwardPass(pass) => host.ensure_forward_pass(pass).await?,
             Op::RemoveForwardPass(pass) => host.remove_forward_pass(pass.family, &pass.mark).await?,
+            Op::StartContainer(of) => {
+                stop.unless(self.start_container(of)).await.ok_or(EffectError::Interrupted)??;
+            }
+            Op::StopContainer(of) => self.stop_container(of).await?,
             Op::Run(exec) => self.run(exec, stop).await?,
             Op::EndRun(exec) => self.end_run(exec).await?,
         }
@@ -253,18 +280,26 @@ impl HostEffects {
         let log = self.logs.join(format!("{}.{}", exec.node, exec.index));
         let output = std::fs::File::create(&log).map_err(io)?;
         let [program, arguments @ ..] = exec.argv.as_slice() else { return Ok(()) };
-        let mut process = tokio::process::Command::new(program);
         let (name, value) = self.step(exec);
-        process
-            .args(arguments)
-            .env(name, value)
-            .stdin(Stdio::null())
-            .stdout(output.try_clone().map_err(io)?)
-            .stderr(output);
-
-        let mark = model::mark(&self.lab, exec.node.as_str(), self.instance.as_ref());
-        let netns = Netns { name: exec.netns.clone(), mark };
-        let mut child = enter::spawn(netns, process).await.map_err(start)?;
+        let into = |mut process: Command| -> Result<Command, EffectError> {
+            process
+                .stdin(Stdio::null())
+                .stdout(output.try_clone().map_err(io)?)
+                .stderr(output.try_clone().map_err(io)?);
+            Ok(process)
+        };
+        let mut child = if let Some(record) = &exec.container {
+            let in_container =
+                |source| EffectError::Container { node: node.clone(), action: "run a command in", source };
+            let entering = containers::entering(exec, record, (name, &value)).map_err(in_container)?;
+            into(entering.0)?.spawn().map_err(io)?
+        } else {
+            let mut process = Command::new(program);
+            process.args(arguments).env(name, value);
+            let mark = model::mark(&self.lab, exec.node.as_str(), self.instance.as_ref());
+            let netns = Netns { name: exec.netns.clone(), mark };
+            enter::spawn(netns, into(process)?).await.map_err(start)?
+        };
         let status = tokio::select! {
             status = child.wait() => status.map_err(io)?,
             () = stop.wait() => {

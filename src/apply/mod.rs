@@ -2,6 +2,7 @@
 //!
 //! Behaviour does not belong here: what is done, in which order, and how it is undone, the plan says.
 
+mod containers;
 mod down;
 mod effects;
 mod error;
@@ -14,6 +15,7 @@ mod stop;
 mod transaction;
 mod up;
 
+pub use containers::{end_container, start_container};
 pub use down::down;
 pub use effects::{EffectError, Effects, Gap, HostEffects};
 pub use error::{ApplyError, Cause};

@@ -128,7 +128,17 @@ struct Work<'a> {
 async fn carry_out(context: &Context, work: &Work<'_>, done: &mut Done) -> Result<(), Cause> {
     let Context { host, stop, progress, ovsdb: _ } = context;
     let Work { lab, plan, desired, made, claimed, effects } = work;
-    let network = |stage| !matches!(stage, Stage::Serve | Stage::Lease | Stage::Exec | Stage::RemoveNamespaces);
+    let network = |stage| {
+        let late = [
+            Stage::StartContainers,
+            Stage::Serve,
+            Stage::Lease,
+            Stage::StartLeasedContainers,
+            Stage::Exec,
+            Stage::RemoveNamespaces,
+        ];
+        !late.contains(&stage)
+    };
     executor::run(plan, network, *effects, OnFailure::End, stop, progress, done).await;
     ended_well(done)?;
 

@@ -1,5 +1,6 @@
 //! The command line as types. Parsing only: nothing here looks at the machine.
 
+use super::args_container::{Containers, KillArguments};
 use super::args_launch::LaunchArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
@@ -117,6 +118,20 @@ pub(crate) enum Verb {
     },
     /// Run a command as a container: in namespaces, with a root, rights and limits of its own
     Launch(Box<LaunchArguments>),
+    /// List the containers that nodes are
+    Ps {
+        /// The lab; all of them without
+        #[arg(id = "which", value_name = "LAB")]
+        lab: Option<LabName>,
+    },
+    /// Start containers that have ended
+    Start(Containers),
+    /// Stop containers: SIGTERM, and SIGKILL after ten seconds
+    Stop(Containers),
+    /// Stop containers and start them again
+    Restart(Containers),
+    /// Send the commands of containers a signal
+    Kill(KillArguments),
     /// Ping from one node to another
     Ping(PingArguments),
     /// Check that the nodes reach each other as the topology expects

@@ -5,7 +5,8 @@ use super::args::{ExecArguments, Global};
 use super::{render, select};
 use crate::Error;
 use crate::host::enter::{self, EnterError};
-use crate::lab::netns_of;
+use crate::lab::{netns_of, not_running};
+use crate::launcher::{self, Entry, Record};
 use crate::model::{LabName, NodeName, PinName};
 use crate::state::{LabState, StateRoot};
 use std::ffi::OsString;
@@ -17,34 +18,46 @@ pub(super) const OWN_FAILURE: u8 = 125;
 /// Becomes the command in the node; returns only when that fails.
 pub(super) fn exec(global: &Global, arguments: &ExecArguments) -> ExitCode {
     let Some(node) = &arguments.node else { return ExitCode::from(OWN_FAILURE) };
-    become_command(global, node, &arguments.command)
+    become_command(global, node, Some(&arguments.command))
 }
 
 /// Becomes the user's shell in the node; returns only when that fails.
 pub(super) fn shell(global: &Global, node: &str) -> ExitCode {
-    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
-    become_command(global, node, &[shell])
+    become_command(global, node, None)
 }
 
-fn become_command(global: &Global, node: &str, command: &[OsString]) -> ExitCode {
+/// `None` stands for a shell.
+fn become_command(global: &Global, node: &str, command: Option<&[OsString]>) -> ExitCode {
     match try_become(global, node, command) {
         Ok(never) => match never {},
         Err(error) => {
             render::error(&error);
             ExitCode::from(match &error {
                 Error::Enter(error) => error.exit_code(),
+                Error::Launcher(failure) => failure.exit_code(),
                 _ => OWN_FAILURE,
             })
         }
     }
 }
 
-fn try_become(global: &Global, node: &str, command: &[OsString]) -> Result<std::convert::Infallible, Error> {
+fn try_become(global: &Global, node: &str, command: Option<&[OsString]>) -> Result<std::convert::Infallible, Error> {
     let root = StateRoot::new(&global.state_dir)?;
     let (lab, node) = select::node(&root, global, node)?;
     if !crate::host::is_privileged() {
         return Err(Error::NotRoot);
     }
+    if let Some(record) = Record::read(&root.lab(&lab).container(&node))? {
+        return Err(enter_container(&record, &lab, &node, command)?);
+    }
+    let shell = || std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+    let of_shell;
+    let command = if let Some(command) = command {
+        command
+    } else {
+        of_shell = [shell()];
+        &of_shell
+    };
     let netns = netns_of(&root, &lab, &node)?;
     let environment = [("NSLAB_LAB", lab.as_str()), ("NSLAB_NODE", node.as_str())];
     Err(match enter::exec_replacing(&netns, command, &environment) {
@@ -52,6 +65,25 @@ fn try_become(global: &Global, node: &str, command: &[OsString]) -> Result<std::
         EnterError::Netns(error) if error.is_absent() => why_not(&root, &lab, &node),
         error => error.into(),
     })
+}
+
+/// Becomes a command in the container that a node is. Its shell is /bin/sh: nobody knows whether the root has the caller's.
+fn enter_container(
+    record: &Record,
+    lab: &LabName,
+    node: &NodeName,
+    command: Option<&[OsString]>,
+) -> Result<Error, Error> {
+    let command = match command {
+        None => vec!["/bin/sh".to_owned()],
+        Some(words) => {
+            let text = |word: &OsString| word.clone().into_string();
+            let wrong = |word: OsString| Error::Usage(format!("{word:?} is not UTF-8, as all in a container is"));
+            words.iter().map(text).collect::<Result<_, _>>().map_err(wrong)?
+        }
+    };
+    let entry = Entry::new(record, command, &[]).ok_or_else(|| Error::Usage(not_running(lab, node)))?;
+    Ok(launcher::become_entrant(&entry).into())
 }
 
 /// Why there is no such node to enter.

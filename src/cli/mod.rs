@@ -1,11 +1,13 @@
 //! The command line: arguments in, one library call, a report out.
 
 mod args;
+mod args_container;
 mod args_launch;
 mod args_link;
 mod args_uplink;
 mod care;
 mod check;
+mod container;
 mod exec;
 mod exec_all;
 mod inspect;
@@ -79,6 +81,11 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Check(arguments) => check::check(&nslab, global, &arguments).await,
             Verb::Uplink { verb } => uplink::uplink(&nslab, global, &verb).await,
             Verb::Link { verb } => link::link(&nslab, global, &verb).await,
+            Verb::Ps { lab } => container::ps(&nslab, global, lab),
+            Verb::Start(all) => container::change(&nslab, global, &all, container::Change::Start).await,
+            Verb::Stop(all) => container::change(&nslab, global, &all, container::Change::Stop).await,
+            Verb::Restart(all) => container::change(&nslab, global, &all, container::Change::Restart).await,
+            Verb::Kill(arguments) => container::kill(&nslab, global, &arguments).await,
             Verb::Doctor => care::doctor(&nslab, global).await,
             Verb::Gc => care::gc(&nslab, global).await,
             Verb::Launch(arguments) => Ok(launch::detach(&nslab, global, *arguments).await),

@@ -13,8 +13,12 @@ use std::process::ExitCode;
 
 /// The checked topology that an argument means.
 pub(super) fn load(argument: &TopologyArgument) -> Result<Spec, Error> {
-    let Loaded { origin, text } = TopologySource::find(&argument.topology)?.load()?;
-    Ok(spec::parse(&text, &origin)?)
+    let source = TopologySource::find(&argument.topology)?;
+    let Loaded { origin, text } = source.load()?;
+    let directory = std::path::absolute(source.directory())
+        .map_err(|source| Error::Io { action: "find the current directory".into(), source })?;
+    let spec = spec::parse(&text, &origin)?;
+    Ok(spec.with_files_below(&directory))
 }
 
 pub(super) async fn up(nslab: &Nslab, global: &Global, arguments: &UpArguments) -> Result<ExitCode, Error> {

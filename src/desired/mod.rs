@@ -2,6 +2,7 @@
 
 mod autoconfiguration;
 mod backends;
+mod containers;
 mod dhcp;
 mod forwarding;
 mod hash;

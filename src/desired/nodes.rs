@@ -1,8 +1,10 @@
 //! What a node's own part of the topology says straight: its addresses, its routes, its commands.
 
+use super::containers;
 use crate::model::{Address, Autoconfigured, Exec, Interface, NetnsName, PinName, Route};
 use crate::spec::{NodeRoute, Spec};
 use ipnetwork::IpNetwork;
+use std::path::Path;
 
 pub(super) fn addresses(spec: &Spec) -> Vec<Address> {
     let down = spec.interfaces_down();
@@ -45,7 +47,8 @@ pub(super) fn routes(spec: &Spec, remembered: &[Autoconfigured]) -> Vec<Route> {
     all
 }
 
-pub(super) fn execs(spec: &Spec) -> Vec<Exec> {
+/// `directory` is the lab's.
+pub(super) fn execs(spec: &Spec, directory: &Path) -> Vec<Exec> {
     let mut all = Vec::new();
     for node in &spec.nodes {
         let netns = PinName::of_node(&spec.name, &node.name);
@@ -54,6 +57,7 @@ pub(super) fn execs(spec: &Spec) -> Vec<Exec> {
             node: node.name.clone(),
             index,
             argv: argv.clone(),
+            container: node.container.as_ref().map(|_| containers::record(directory, node)),
         }));
     }
     all

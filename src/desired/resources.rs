@@ -6,7 +6,7 @@ use crate::model::ovs::OvsRows;
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
     Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, NameDirectory, Netns,
-    PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth,
+    NodeContainer, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth,
 };
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,8 @@ pub struct Resources {
     pub hosts_files: Vec<HostsFile>,
     /// The nodes' directories in /etc/netns.
     pub name_directories: Vec<NameDirectory>,
+    /// The containers that nodes are; at most one for each.
+    pub containers: Vec<NodeContainer>,
     /// The nodes' commands.
     pub execs: Vec<Exec>,
     /// The bridge in the host's namespace, where a NIC is to be its port.

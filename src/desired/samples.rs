@@ -3,6 +3,7 @@
 use super::samples_uplink::{any_nic_uplink, nic_uplink};
 use super::{Backends, Resources, SwitchBackend};
 use crate::model::conditions::{Conditions, Delay, Impairments};
+use crate::model::container::{Capability, Limits, Rights, RootFileSystem, RootSource, User, Writes};
 use crate::model::nat::IpFamily;
 use crate::model::ovs::OvsdbServer;
 use crate::model::{
@@ -11,8 +12,8 @@ use crate::model::{
 };
 use crate::observed::nat::{HostFilter, HostInterface, HostNetwork, HostResolver};
 use crate::spec::{
-    Backend, FailMode, Limit, Link, LinkBehaviour, LinkEnd, Mirror, NatUplink, NetFlow, Node, NodeInterface, NodeRoute,
-    OpenFlow, OvsSettings, Rstp, SFlow, Selection, Slaac, Spec, Switch, Uplink,
+    Backend, FailMode, Limit, Link, LinkBehaviour, LinkEnd, Mirror, NatUplink, NetFlow, Node, NodeContainer,
+    NodeInterface, NodeRoute, OpenFlow, OvsSettings, Rstp, SFlow, Selection, Slaac, Spec, Switch, Uplink,
 };
 use ipnetwork::{IpNetwork, Ipv6Network};
 use proptest::prelude::*;
@@ -83,6 +84,27 @@ pub(crate) fn node(name: &str) -> Node {
         forwarding: false,
         sysctls: BTreeMap::new(),
         exec: Vec::new(),
+        container: None,
+    }
+}
+
+/// A container with this command and nothing else.
+pub(crate) fn container(command: &[&str]) -> NodeContainer {
+    NodeContainer {
+        root: RootFileSystem {
+            source: RootSource::Directory("/opt/rootfs".into()),
+            writes: Writes::Through,
+            mounts: Vec::new(),
+        },
+        command: command.iter().map(|word| (*word).to_owned()).collect(),
+        hostname: None,
+        env: BTreeMap::new(),
+        workdir: None,
+        user: User::Callers,
+        user_namespace: false,
+        rights: Rights::Confined { capabilities: Capability::default_set() },
+        limits: Limits::default(),
+        terminal: false,
     }
 }
 
@@ -251,7 +273,14 @@ pub(crate) fn any_spec() -> impl Strategy<Value = Spec> {
     let nodes = prop::collection::vec(any::<[bool; 6]>(), 1..5);
     let links = prop::collection::vec((0..7_usize, 0..7_usize, 0..5_u16, any::<[bool; 10]>()), 0..8);
     let nic = prop::option::of(any_nic_uplink());
-    (switches, nodes, links, nic).prop_map(|(switches, nodes, links, nic)| build(&switches, &nodes, &links, nic))
+    let containers = prop::collection::vec(prop::option::of(0..2_u8), 5);
+    (switches, nodes, links, nic, containers).prop_map(|(switches, nodes, links, nic, containers)| {
+        let mut spec = build(&switches, &nodes, &links, nic);
+        for (node, seconds) in spec.nodes.iter_mut().zip(containers) {
+            node.container = seconds.map(|seconds| container(&["sleep", &seconds.to_string()]));
+        }
+        spec
+    })
 }
 
 /// What a switch does with link-local frames and with multicast.

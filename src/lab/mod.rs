@@ -1,6 +1,7 @@
 //! Labs as objects: what the command line, and programs that use nslab as a library, work with.
 
 mod changes;
+mod container;
 mod context;
 mod doctor;
 mod edit;
@@ -19,6 +20,7 @@ mod uplink;
 mod uplink_status;
 mod watch;
 
+pub(crate) use container::not_running;
 pub(crate) use context::netns_of;
 pub use context::{Nslab, Options};
 pub use doctor::doctor;

@@ -41,7 +41,8 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// The lab that a topology describes, its state in /run/nslab. Nothing is made yet.
+    /// The lab that a topology describes, its state in /run/nslab, its relative paths from the current directory on. Nothing is
+    /// made yet.
     ///
     /// # Errors
     /// Everything that is wrong with the text, at once.
@@ -57,7 +58,9 @@ impl Lab {
     /// # Errors
     /// As [`Lab::from_yaml`].
     pub fn from_yaml_in(text: &str, root: StateRoot) -> Result<Self, Error> {
-        let spec = spec::parse(text, "topology")?;
+        let current = std::env::current_dir()
+            .map_err(|source| Error::Io { action: "find the current directory".into(), source })?;
+        let spec = spec::parse(text, "topology")?.with_files_below(&current);
         Ok(Self { nslab: Nslab::new(root), spec })
     }
 

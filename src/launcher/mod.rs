@@ -32,6 +32,7 @@ mod record;
 mod rights;
 mod root;
 mod seal;
+mod stop;
 mod sys;
 mod terminal;
 
@@ -44,3 +45,4 @@ pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, ent
 pub use launch::{Launch, Output};
 pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running};
+pub use stop::{signal, stop};

@@ -2,6 +2,7 @@
 //!
 //! Plain data. What can be made of them, and in what order, is decided in `plan`.
 
+use super::container::Container;
 use super::{GroupFwdMask, IfName, MacAddress, Mtu, NetnsName, NodeName, PinName, Stp, SysctlKey, VlanMode};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -181,4 +182,24 @@ pub struct Exec {
     pub index: usize,
     /// The program and its arguments; never empty.
     pub argv: Vec<String>,
+    /// The record of the container that it runs in, where its node is one.
+    pub container: Option<PathBuf>,
+}
+
+/// The container that a node is. It is started inside the node's network namespace, which is the one that it keeps of its
+/// caller's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeContainer {
+    /// The node's namespace.
+    pub netns: Netns,
+    /// The node.
+    pub node: NodeName,
+    /// What it is.
+    pub container: Container,
+    /// The directory of what is written down of it.
+    pub directory: PathBuf,
+    /// Its cgroup, below the one that nslab may use.
+    pub cgroup: PathBuf,
+    /// Whether it has a terminal of its own.
+    pub terminal: bool,
 }

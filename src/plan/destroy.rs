@@ -55,6 +55,13 @@ pub fn destroy(made: &Made, observed: &Observed) -> (Plan, Vec<LeftAlone>) {
         }
     }
 
+    // What is written down of one goes whether its node is there or not.
+    let mut stopped = HashSet::new();
+    for of in &made.resources.containers {
+        if observed.containers.contains_key(&of.directory) && stopped.insert(&of.directory) {
+            steps.push(Stage::StopContainers, Reason::Gone, Op::StopContainer(Box::new(of.clone())), Vec::new());
+        }
+    }
     // Told to stop, they say goodbye; and they are not among what was found running in a node.
     for netns in &gone {
         let inside = ours.get(&NetnsName::from(netns.name.clone()));

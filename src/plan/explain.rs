@@ -88,6 +88,10 @@ impl Display for Op {
             | Self::TakeLease(_)
             | Self::DetachUplink(_) => uplink(f, self),
             Self::ChangeOvs(change) => change_ovs(f, change),
+            Self::StartContainer(of) => {
+                write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" "))
+            }
+            Self::StopContainer(of) => write!(f, "stop the container {}", of.node),
             Self::EndRun(exec) => {
                 write!(f, "end what `{}` left running in {}", exec.argv.join(" "), exec.netns)
             }

@@ -69,6 +69,7 @@ impl Resources {
             routes,
             hosts_files,
             name_directories,
+            containers,
             execs,
             host_bridge,
             uplink,
@@ -94,6 +95,7 @@ impl Resources {
             hosts_files: merge(self.hosts_files, hosts_files, |h| h.directory.clone()),
             // Where it points says whose the link is, so both targets count as made until the change is through.
             name_directories: merge(self.name_directories, name_directories, Clone::clone),
+            containers: merge(self.containers, containers, |c| c.directory.clone()),
             execs: merge(self.execs, execs, Clone::clone),
             // There is never another; what the NIC was is what it was first.
             host_bridge: host_bridge.or(self.host_bridge),

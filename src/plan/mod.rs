@@ -9,6 +9,7 @@ mod ovs_vsctl;
 mod place;
 mod shell;
 mod shell_advertise;
+mod shell_container;
 mod shell_lease;
 mod shell_nat;
 mod shell_uplink;

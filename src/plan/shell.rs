@@ -3,6 +3,7 @@
 
 use super::ovs_vsctl::{self, Word};
 use super::shell_advertise as advertise;
+use super::shell_container as container;
 use super::shell_lease as lease;
 use super::shell_nat as nat;
 use super::shell_uplink as uplink;
@@ -58,6 +59,8 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
             "is dhclient(8), which goes on in the background. It is not asked for name servers.",
         ],
         Stage::StopKeeper => &["Nobody watches any more: who did was ended first of all."],
+        Stage::StopContainers => &["Containers that go, or become others: asked to end, and killed after ten seconds."],
+        Stage::StartContainers | Stage::StartLeasedContainers => container::LESSON,
         Stage::StopForwarding => &["The machine forwards the lab's packets no more."],
         Stage::StopMasquerade => &["Rules of the machine's packet filter that go."],
         Stage::Masquerade => &[
@@ -243,14 +246,13 @@ impl Script {
             Op::RemoveNatTable(table) => nat::remove_table(self, table),
             Op::AddForwardPass(pass) => nat::add_pass(self, pass),
             Op::RemoveForwardPass(pass) => nat::remove_pass(self, pass),
+            Op::StartContainer(of) => container::start(self, of),
+            Op::StopContainer(of) => container::stop(self, of),
             Op::EndRun(exec) => {
                 let netns = quoted(exec.netns.as_str());
                 self.line(&format!("ip netns pids {netns} | xargs -r kill"));
             }
-            Op::Run(exec) => {
-                let argv = exec.argv.iter().map(String::as_str);
-                self.command(["ip", "netns", "exec", exec.netns.as_str()].into_iter().chain(argv));
-            }
+            Op::Run(exec) => container::run(self, exec),
         }
     }
 

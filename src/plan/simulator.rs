@@ -13,11 +13,12 @@ use crate::model::{
 };
 use crate::observed::nat::{NatView, ObservedNat, ObservedNatTable};
 use crate::observed::{
-    NameEntry, Observed, ObservedLink, ObservedLinkKind, ObservedNames, ObservedNetns, ObservedOvs, ObservedOvsRow,
-    ObservedPort, ObservedRoute, ObservedShaping, OvsStatus, OvsView, Pin, PortState,
+    NameEntry, Observed, ObservedContainer, ObservedLink, ObservedLinkKind, ObservedNames, ObservedNetns, ObservedOvs,
+    ObservedOvsRow, ObservedPort, ObservedRoute, ObservedShaping, OvsStatus, OvsView, Pin, PortState,
 };
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// A machine with nothing on it at first.
 #[derive(Debug, Clone, Default)]
@@ -125,6 +126,11 @@ impl Machine {
                         self.delete_link(&at, &name);
                     }
                     self.observed.namespaces.remove(&at);
+                    // What runs in it is ended.
+                    for container in self.observed.containers.values_mut() {
+                        let of = container.started_as.as_ref();
+                        container.runs &= of.is_none_or(|of| of.netns.name != netns.name);
+                    }
                 }
             }
             Op::SetLoopbackUp(netns) => self.inside(&netns.clone().into())?.loopback_up = true,
@@ -192,11 +198,24 @@ impl Machine {
             Op::SetNatTable(_) | Op::RemoveNatTable(_) | Op::AddForwardPass(_) | Op::RemoveForwardPass(_) => {
                 self.change_rules(op);
             }
+            Op::StartContainer(of) => {
+                self.inside(&of.netns.name.clone().into())?;
+                let there = ObservedContainer { started_as: Some((**of).clone()), runs: true };
+                self.observed.containers.insert(of.directory.clone(), there);
+            }
+            Op::StopContainer(of) => drop(self.observed.containers.remove(&of.directory)),
+            Op::Run(exec) if exec.container.as_ref().is_some_and(|record| !self.runs(record)) => {
+                return Err("its container does not run".into());
+            }
             Op::Run(exec) | Op::EndRun(exec) => {
                 self.inside(&exec.netns.clone().into())?;
             }
         }
         Ok(())
+    }
+
+    fn runs(&self, record: &Path) -> bool {
+        self.observed.containers.get(record).is_some_and(|there| there.runs)
     }
 
     fn write_hosts(&mut self, HostsFile { directory, content, resolv_conf, leased: _ }: HostsFile) {
@@ -295,6 +314,8 @@ impl Machine {
     /// What is there without the numbers, which are others each time: veths by the name of their other end.
     pub(crate) fn described(&self) -> impl PartialEq + std::fmt::Debug + use<> {
         let mut observed = self.observed.clone();
+        // One that has ended is as good as none.
+        observed.containers.retain(|_, there| there.runs);
         // What nobody says any more can't be heard again.
         let spoken = self.spoken();
         let (mut pairs, routes_of_nic) = (BTreeMap::new(), self.routes_of_nic());

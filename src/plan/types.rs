@@ -6,7 +6,8 @@ use crate::model::ovs::OvsChange;
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
     Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, IfName, Interface,
-    MacAddress, Mtu, NameDirectory, Netns, NetnsName, PinName, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth,
+    MacAddress, Mtu, NameDirectory, Netns, NetnsName, NodeContainer, PinName, PortFwdMask, PortVlans, Route, Sysctl,
+    Uplink, Veth,
 };
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,10 @@ pub enum Op {
     DetachUplink(Box<Uplink>),
     /// Change the database of Open vSwitch, in one transaction.
     ChangeOvs(OvsChange),
+    /// Start the container that a node is, in place of what is left of one, and wait until its command runs.
+    StartContainer(Box<NodeContainer>),
+    /// Stop it, and forget it.
+    StopContainer(Box<NodeContainer>),
     /// Run a command in a node and wait for it to end.
     Run(Exec),
     /// End what a node's command left running.
@@ -145,6 +150,8 @@ pub enum Master {
 pub enum Stage {
     /// Give a NIC and the machine's address back: before anything that they lead through goes.
     DetachUplink,
+    /// Stop containers: while they have their network still, so that they can end well.
+    StopContainers,
     /// Have the host forward no more: before the rules go, so that nothing leaves that is not masqueraded.
     StopForwarding,
     /// Remove rules of the host's packet filter.
@@ -209,10 +216,14 @@ pub enum Stage {
     AttachUplink,
     /// Take a lease from there.
     TakeLease,
+    /// Start the containers of nodes that take no address by DHCP: a server may be one.
+    StartContainers,
     /// Where nodes take addresses by DHCP, run the commands of those that do not: the servers' are among them.
     Serve,
     /// Take addresses by DHCP.
     Lease,
+    /// Start the containers of nodes that take addresses by DHCP: they find their network finished, too.
+    StartLeasedContainers,
     /// Run the nodes' commands, or those of nodes that take addresses by DHCP: they find the network finished.
     Exec,
     /// Let nobody watch over an uplink that is given back any more.

@@ -8,6 +8,7 @@
 //! [`schema()`] is made of. A value that can't be decoded does not stop its neighbours from being looked at.
 
 mod conditions;
+mod container;
 mod decode;
 mod error;
 mod field;
@@ -18,6 +19,7 @@ mod problem;
 mod profile;
 mod raw;
 mod raw_conditions;
+mod raw_container;
 mod raw_ovs;
 mod raw_uplink;
 mod schema;
@@ -29,6 +31,7 @@ mod validate;
 mod values;
 
 pub use conditions::{Change, ConditionsChange, ConditionsProblem};
+pub use container::NodeContainer;
 pub use error::{Position, SpecError, SpecErrors};
 pub use link_name::{LinkNameError, LinkWay, find_link};
 pub use ovs::{
@@ -45,6 +48,6 @@ pub use types::{
 };
 pub use uplink::{NatUplink, NicUplink, Uplink, UplinkSwitchError, uplink_switch};
 pub use validate::{
-    AddressProblem, AutoconfigurationProblem, BehaviourProblem, DhcpProblem, ExpectProblem, LinkProblem, NameProblem,
-    NodeProblem, OvsProblem, RouteProblem, SubnetProblem, SwitchProblem, UplinkProblem,
+    AddressProblem, AutoconfigurationProblem, BehaviourProblem, ContainerProblem, DhcpProblem, ExpectProblem,
+    LinkProblem, NameProblem, NodeProblem, OvsProblem, RouteProblem, SubnetProblem, SwitchProblem, UplinkProblem,
 };

@@ -2,8 +2,8 @@
 
 use super::suggest::did_you_mean;
 use super::validate::{
-    AddressProblem, AutoconfigurationProblem, BehaviourProblem, DhcpProblem, ExpectProblem, LinkProblem, NameProblem,
-    NodeProblem, OvsProblem, RouteProblem, SubnetProblem, SwitchProblem, UplinkProblem,
+    AddressProblem, AutoconfigurationProblem, BehaviourProblem, ContainerProblem, DhcpProblem, ExpectProblem,
+    LinkProblem, NameProblem, NodeProblem, OvsProblem, RouteProblem, SubnetProblem, SwitchProblem, UplinkProblem,
 };
 
 /// What is wrong, and what to do about it.
@@ -135,6 +135,9 @@ pub enum Problem {
     /// About what else a node has.
     #[error(transparent)]
     Node(#[from] NodeProblem),
+    /// About the containers that nodes are.
+    #[error(transparent)]
+    Container(#[from] ContainerProblem),
     /// About the way to the machine's network.
     #[error(transparent)]
     Uplink(#[from] UplinkProblem),

@@ -7,6 +7,7 @@ use super::Profile;
 use super::field::{Entries, Field};
 use super::ovs::{DatapathId, FailMode, OpenFlow};
 use super::raw_conditions::{RawChance, RawConditions, RawJitter, RawLoss};
+use super::raw_container::RawContainer;
 use super::raw_ovs::{RawControllers, RawIpfix, RawLimit, RawMirrors, RawNetFlow, RawRstp, RawSFlow};
 use super::raw_uplink::RawUplink;
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
@@ -121,6 +122,8 @@ pub(super) struct RawNode {
     pub(super) sysctls: Option<Field<Entries<SysctlKey, RawSysctl>>>,
     /// Commands run in it, one after the other, once its network is up.
     pub(super) exec: Option<Field<Vec<Field<RawCommand>>>>,
+    /// What the node is besides a place in the network: a container. Just that place without it.
+    pub(super) container: Option<Field<RawContainer>>,
 }
 
 /// An interface of a node.

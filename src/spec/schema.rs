@@ -2,7 +2,9 @@
 
 use super::ovs::{Collector, ConnectionMethod, DatapathId};
 use super::raw::RawTopology;
+use super::raw_container::{BindText, Capabilities, Hostname, InsidePath, Rootfs, UserText, Variable};
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
+use crate::model::container::{Cpus, MemorySize};
 use crate::model::{
     AddressMode, ByteSize, IfName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Percent, Rate, Span, SwitchName,
     SysctlKey, VlanId,
@@ -125,6 +127,42 @@ schema_of! {
     Milliseconds = "Duration": {
         "description": "A span of time.",
         "type": "string", "pattern": "^[0-9]+ *(ms|s)$", "examples": ["20ms", "2s"],
+    }
+    Rootfs = "Rootfs": {
+        "description": "A directory, absolute or from the topology's file on; or `host`: the machine's own root, with a layer for what is written.",
+        "type": "string", "minLength": 1, "examples": ["/opt/container/rootfs", "./rootfs", "host"],
+    }
+    Hostname = "Hostname": {
+        "description": "A host name.",
+        "type": ["string", "number"], "minLength": 1, "maxLength": 64,
+    }
+    Variable = "Variable": {
+        "description": "The name of a variable.",
+        "type": "string", "pattern": "^[^=\\x00]+$", "examples": ["LANG"],
+    }
+    InsidePath = "InsidePath": {
+        "description": "An absolute path in the container.",
+        "type": "string", "pattern": "^/", "examples": ["/srv/data"],
+    }
+    BindText = "Bind": {
+        "description": "A file or directory of the machine's, from the topology's file on; and its absolute path in the container.",
+        "type": "string", "pattern": "^[^:]+:/[^:]*(:(ro|rw))?$", "examples": ["./www:/srv/www:ro"],
+    }
+    UserText = "User": {
+        "description": "The number of a user, and of a group; the same one without.",
+        "type": ["string", "integer"], "pattern": "^[0-9]+(:[0-9]+)?$", "examples": ["1000:1000", 1000],
+    }
+    Capabilities = "Capability": {
+        "description": "A capability (capabilities(7)), with or without CAP_, or `all`.",
+        "type": "string", "pattern": "^[A-Za-z_]+$", "examples": ["NET_ADMIN", "all"],
+    }
+    MemorySize = "MemorySize": {
+        "description": "An amount of memory, by powers of 1024.",
+        "type": ["string", "integer"], "pattern": "^[0-9]+ *([KkMmGgTt]?([Ii]?[Bb])?)$", "examples": ["100M", "2G"],
+    }
+    Cpus = "Cpus": {
+        "description": "A share of processors' time, from 0.01 on.",
+        "type": ["string", "number"], "pattern": "^([0-9]+(\\.[0-9]{0,3})?|\\.[0-9]{1,3})$", "examples": ["0.5", 2],
     }
     NumberText = "Number": { "type": "number" }
     All = "All": { "description": "Every node there is.", "const": "all" }

@@ -2,6 +2,7 @@
 //!
 //! This is the normalised form that a lab's state keeps. What it means in kernel objects is `desired`'s to say.
 
+use super::container::NodeContainer;
 use super::ovs::{Limit, OvsSettings};
 use super::uplink::Uplink;
 use crate::model::conditions::Conditions;
@@ -80,6 +81,8 @@ pub struct Node {
     pub sysctls: BTreeMap<SysctlKey, String>,
     /// Commands run in it, in this order, once its network is up; each has a program at least.
     pub exec: Vec<Vec<String>>,
+    /// The container that it is, where it is one.
+    pub container: Option<NodeContainer>,
 }
 
 /// An interface of a node.

@@ -6,6 +6,7 @@
 mod addresses;
 mod autoconfiguration;
 mod conditions;
+mod containers;
 mod dhcp;
 mod domains;
 mod expect;
@@ -26,6 +27,7 @@ mod uplink;
 pub use addresses::AddressProblem;
 pub use autoconfiguration::AutoconfigurationProblem;
 pub use conditions::BehaviourProblem;
+pub use containers::ContainerProblem;
 pub use dhcp::DhcpProblem;
 pub use expect::ExpectProblem;
 pub use links::LinkProblem;
@@ -123,6 +125,7 @@ pub(super) fn validate(raw: &RawTopology, problems: &mut Problems) -> Option<Spe
         forwarding: value(def.raw.forwarding.as_ref()).copied().unwrap_or_default(),
         sysctls: extras.sysctls,
         exec: extras.exec,
+        container: extras.container,
     });
     let nodes = nodes.collect();
     let description = value(description.as_ref()).cloned();

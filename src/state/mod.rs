@@ -12,6 +12,7 @@
 //! /run/nslab/labs/LAB/lab.json    the lab as it was last brought up: topology and what was made
 //! /run/nslab/labs/LAB/plan.json   the plan that is being carried out, or was when nslab was stopped
 //! /run/nslab/labs/LAB/etc/…       hosts files, which /etc/netns/LAB-NODE points at
+//! /run/nslab/labs/LAB/containers/…  what the launcher writes down of the nodes' containers
 //! /run/nslab/labs/LAB/log/…       what the nodes' commands printed
 //! /run/nslab/launched/NAME/…      a container of no lab: what the launcher writes down of it, its log
 //! ```

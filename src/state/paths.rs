@@ -2,7 +2,7 @@
 
 use super::StateError;
 use super::error::file;
-use crate::model::LabName;
+use crate::model::{LabName, NodeName};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -140,6 +140,11 @@ impl LabPaths {
     /// The directory below which the hosts files are.
     pub fn names_root(&self) -> PathBuf {
         self.directory.join("etc")
+    }
+
+    /// The directory of what is written down of a node's container.
+    pub fn container(&self, node: &NodeName) -> PathBuf {
+        self.directory.join("containers").join(node.as_str())
     }
 
     /// The directory of what the nodes' commands printed.

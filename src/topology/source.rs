@@ -5,7 +5,7 @@ use super::family::{self, Family, FamilyError};
 use crate::spec::MAX_TEXT_BYTES;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where a topology is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,15 @@ impl TopologySource {
             return Ok(Self::Family(family?));
         }
         if path.exists() { Ok(Self::File(path)) } else { Err(unknown(argument)) }
+    }
+
+    /// The directory from which relative paths in it are meant: that of its file, and else the current one.
+    pub fn directory(&self) -> &Path {
+        let parent = match self {
+            Self::File(path) => path.parent(),
+            Self::Builtin(_) | Self::Family(_) | Self::StandardInput => None,
+        };
+        parent.filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     /// Reads the text.

@@ -7,6 +7,8 @@
 
 mod check;
 mod cli;
+mod container;
+mod container_crash;
 mod crash;
 mod dhcp;
 mod exec;

@@ -2,7 +2,7 @@
 
 use super::missing;
 use super::world::World;
-use crate::model::Exec;
+use crate::model::{Exec, PinName};
 use crate::plan::steps::Steps;
 use crate::plan::types::{Op, Stage};
 use std::collections::HashSet;
@@ -15,12 +15,12 @@ fn stage(world: &World<'_>, exec: &Exec) -> Stage {
     if is_client || clients.is_empty() { Stage::Exec } else { Stage::Serve }
 }
 
-/// A command is run in a namespace that is made, and where it was not yet run to its end.
-pub(super) fn steps(world: &World<'_>, steps: &mut Steps) {
+/// A command is run in a namespace that is made, in a container that is `started`, and where it was not yet run to its end.
+pub(super) fn steps(world: &World<'_>, started: &HashSet<&PinName>, steps: &mut Steps) {
     let executed: HashSet<&Exec> = world.made.executed.iter().collect();
     for exec in &world.desired.execs {
         let was_run = executed.contains(exec);
-        if world.netns(&exec.netns.clone().into()).is_none() || !was_run {
+        if world.netns(&exec.netns.clone().into()).is_none() || started.contains(&exec.netns) || !was_run {
             // What a command did, only the namespace's end undoes; what it left running can be ended.
             let undo = match world.netns(&exec.netns.clone().into()) {
                 Some(_) => vec![Op::EndRun(exec.clone())],

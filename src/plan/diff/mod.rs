@@ -9,6 +9,7 @@ mod addresses;
 mod advertisers;
 mod autoconfigured;
 mod bridges;
+mod containers;
 mod dhcp_clients;
 mod execs;
 mod host_sysctls;
@@ -73,7 +74,8 @@ pub fn diff(desired: &Resources, made: &Made, observed: &Observed) -> Result<Pla
     routes::steps(&world, &drained, &mut steps);
     dhcp_clients::steps(&world, &mut steps);
     nat::steps(&world, &mut steps);
-    execs::steps(&world, &mut steps);
+    let started = containers::steps(&world, &mut steps);
+    execs::steps(&world, &started, &mut steps);
     Ok(steps.into_plan())
 }
 

@@ -156,6 +156,12 @@ fn drift(machine: &mut Machine, desired: &Resources, (what, which, how): (u8, us
             of.leased.patience_s += 1;
             if how % 2 == 0 { Op::StartDhcpClient(of) } else { Op::StopDhcpClient(of) }
         }),
+        // A container ends, or is another one.
+        22 => pick(&desired.containers, which).map(|of| {
+            let mut of = of.clone();
+            of.terminal = !of.terminal;
+            if how % 2 == 0 { Op::StartContainer(Box::new(of)) } else { Op::StopContainer(Box::new(of)) }
+        }),
         // An own veth pair in place of ours. With indices that nobody else has: it could not be told from ours otherwise.
         _ => pick(&desired.veths, which).zip(pick(&desired.veths, how)).map(|(one, other)| {
             let _ = machine.apply(&Op::DeleteLink(one.a.interface.clone()));
@@ -172,7 +178,7 @@ fn drift(machine: &mut Machine, desired: &Resources, (what, which, how): (u8, us
 }
 
 fn any_drift() -> impl Strategy<Value = Vec<(u8, usize, usize)>> {
-    prop::collection::vec((0..22_u8, 0..20_usize, 0..20_usize), 0..5)
+    prop::collection::vec((0..23_u8, 0..20_usize, 0..20_usize), 0..5)
 }
 
 proptest! {
@@ -233,7 +239,11 @@ proptest! {
         let (a, b) = (resources(&a), resources(&b));
         let (machine, made) = up(&a, &[&b]);
         let Some(plan) = possible(diff(&b, &made, &machine.observed), &a, &b) else { return Ok(()) };
-        for step in plan.steps {
+        let is_started = |record: &Path| {
+            let of = |op: &Op| matches!(op, Op::StartContainer(of) if of.directory == record);
+            plan.steps.iter().any(|step| of(&step.op))
+        };
+        for step in &plan.steps {
             match &step.op {
                 Op::AddNetns(netns) => prop_assert!(!a.netns.contains(netns)),
                 Op::DeleteNetns(all) => prop_assert!(!all.iter().any(|netns| b.netns.contains(netns))),
@@ -248,6 +258,10 @@ proptest! {
                 }
                 Op::WriteHosts(file) => prop_assert!(!a.hosts_files.contains(file)),
                 Op::AddNameDirectory(link) => prop_assert!(!a.name_directories.contains(link)),
+                Op::StartContainer(of) => prop_assert!(!a.containers.contains(of)),
+                Op::StopContainer(of) => prop_assert!(!b.containers.contains(of)),
+                // A container that is started has not seen it.
+                Op::Run(exec) if exec.container.as_deref().is_some_and(is_started) => {}
                 Op::Run(exec) => prop_assert!(!a.execs.contains(exec)),
                 Op::SetHostBridge(bridge) => prop_assert_ne!(a.host_bridge.as_ref(), Some(bridge)),
                 Op::StartKeeper(of) | Op::ReleaseNic(of) | Op::AttachUplink(of) | Op::DetachUplink(of) => {
@@ -312,6 +326,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
         routes,
         hosts_files,
         name_directories,
+        containers,
         execs,
         host_bridge,
         uplink,
@@ -337,6 +352,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
     to.autoconfigured.extend(autoconfigured);
     to.remembered.extend(remembered);
     to.dhcp_clients.extend(dhcp_clients);
+    to.containers.extend(containers);
     to.routes.extend(routes);
     to.hosts_files.extend(hosts_files);
     to.name_directories.extend(name_directories);

@@ -133,8 +133,15 @@ static PLAIN_SWITCH: RawSwitch = RawSwitch {
     ipfix: None,
     mirror: None,
 };
-static PLAIN_NODE: RawNode =
-    RawNode { interfaces: None, routes: None, gateway: None, forwarding: None, sysctls: None, exec: None };
+static PLAIN_NODE: RawNode = RawNode {
+    interfaces: None,
+    routes: None,
+    gateway: None,
+    forwarding: None,
+    sysctls: None,
+    exec: None,
+    container: None,
+};
 
 /// The entries with their definitions; `net1:` stands for a definition that says nothing.
 fn definitions<'r, K, V>(

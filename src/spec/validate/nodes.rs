@@ -1,10 +1,12 @@
-//! What else a node has: sysctls and commands.
+//! What else a node has: sysctls, commands, a container.
 
 use super::links::Wiring;
 use super::names::{NodeDef, Things};
-use super::{items, value};
+use super::{containers, items, value};
 use crate::model::{IfName, SysctlKey, SysctlKeyError};
+use crate::spec::NodeContainer;
 use crate::spec::error::Problems;
+use crate::spec::field::Field;
 use crate::spec::raw::{RawCommand, RawSysctl};
 use std::collections::BTreeMap;
 
@@ -45,13 +47,18 @@ pub enum NodeProblem {
 pub(super) struct Extras {
     pub(super) sysctls: BTreeMap<SysctlKey, String>,
     pub(super) exec: Vec<Vec<String>>,
+    pub(super) container: Option<NodeContainer>,
 }
 
 /// Checks every node's.
 pub(super) fn check(things: &Things<'_>, wiring: &Wiring<'_>, problems: &mut Problems) -> Vec<Extras> {
     let mut all = Vec::with_capacity(things.nodes.len());
     for (node, def) in things.nodes.iter().enumerate() {
-        all.push(Extras { sysctls: sysctls(node, def, wiring, problems), exec: commands(def, problems) });
+        all.push(Extras {
+            sysctls: sysctls(node, def, wiring, problems),
+            exec: items(def.raw.exec.as_ref()).iter().filter_map(|field| command(field, problems)).collect(),
+            container: containers::check(def, problems),
+        });
     }
     all
 }
@@ -96,23 +103,19 @@ fn sysctls(
     sysctls
 }
 
-fn commands(def: &NodeDef<'_>, problems: &mut Problems) -> Vec<Vec<String>> {
-    let mut commands = Vec::new();
-    for field in items(def.raw.exec.as_ref()) {
-        let (argv, empty) = match &field.value {
-            None => continue,
-            Some(RawCommand::Text(line)) => {
-                (["/bin/sh", "-c", line].map(str::to_owned).to_vec(), line.trim().is_empty())
-            }
-            Some(RawCommand::Sequence(argv)) => (argv.clone(), argv.first().is_none_or(String::is_empty)),
-        };
-        if empty {
-            problems.add(field.at, NodeProblem::NoCommand);
-        } else if argv.iter().any(|argument| argument.contains('\0')) {
-            problems.add(field.at, NodeProblem::CommandNul);
-        } else {
-            commands.push(argv);
-        }
+/// A command as a program and its arguments.
+pub(super) fn command(field: &Field<RawCommand>, problems: &mut Problems) -> Option<Vec<String>> {
+    let (argv, empty) = match field.value.as_ref()? {
+        RawCommand::Text(line) => (["/bin/sh", "-c", line].map(str::to_owned).to_vec(), line.trim().is_empty()),
+        RawCommand::Sequence(argv) => (argv.clone(), argv.first().is_none_or(String::is_empty)),
+    };
+    if empty {
+        problems.add(field.at, NodeProblem::NoCommand);
+        None
+    } else if argv.iter().any(|argument| argument.contains('\0')) {
+        problems.add(field.at, NodeProblem::CommandNul);
+        None
+    } else {
+        Some(argv)
     }
-    commands
 }

@@ -214,6 +214,28 @@ links: [[a, s], [c, s], [s, t]]
 uplink: {nat: true, nic: eth0, switch: t}
 ";
 
+/// A lab with nodes that are containers. What they run ends when it is told to.
+const CONTAINED_BEFORE: &str = "
+name: walk
+switches: {s: {subnets: [10.0.0.0/24]}}
+nodes:
+  a: {exec: ['echo started > SCRATCH/exec-ran']}
+  b: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done'}, exec: ['true']}
+  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done', hostname: see}}
+links: [[a, s], [b, s], [c, s]]
+";
+
+/// The same lab with one that is none any more, one that is another one, and a new one.
+const CONTAINED_AFTER: &str = "
+name: walk
+switches: {s: {subnets: [10.0.0.0/24]}}
+nodes:
+  a: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done'}}
+  b: {exec: ['echo again > SCRATCH/exec-ran']}
+  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 2; done', hostname: see}}
+links: [[a, s], [b, s], [c, s]]
+";
+
 /// A lab to walk with, before and after an edit, and the host that it is walked on.
 pub(crate) struct WalkedLab {
     pub(crate) host: ThrowAwayHost,
@@ -242,6 +264,11 @@ impl WalkedLab {
     /// With router advertisements.
     pub(crate) fn advertised(host: &ThrowAwayHost) -> Self {
         Self::new(host, [ADVERTISED_BEFORE, ADVERTISED_AFTER], None)
+    }
+
+    /// With containers.
+    pub(crate) fn contained(host: &ThrowAwayHost) -> Self {
+        Self::new(host, [CONTAINED_BEFORE, CONTAINED_AFTER], None)
     }
 
     /// With the machine's NIC at one switch, and then at another.

@@ -1,0 +1,178 @@
+//! The containers that nodes are: started inside the node's namespace, stopped, and known by what is written down of them.
+
+use super::effects::{Effects as _, HostEffects};
+use super::{Context, EffectError};
+use crate::launcher::{self, Answer, Failure, Launch, Output, Record, Sealed, Step};
+use crate::model::{Exec, NodeContainer, NodeName};
+use crate::plan::Op;
+use crate::state::LockedLab;
+use crate::{directory, fault};
+use nix::errno::Errno;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, Command};
+
+/// How long a container may take to end when it is asked to.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The longest answer of the launcher's, in bytes: what a pipe takes at once.
+const LONGEST_ANSWER: usize = 4096;
+
+/// What the launcher gets of nslab's own environment: where systemd is to be asked for a cgroup, and what a terminal is.
+const INHERITED: [&str; 5] = ["PATH", "TERM", "DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"];
+
+/// What is to be launched for a node.
+pub(super) fn launch_of(of: &NodeContainer) -> Launch {
+    Launch {
+        name: of.node.to_string(),
+        container: of.container.clone(),
+        cgroup: Some(of.cgroup.clone()),
+        output: Output::Detached { directory: of.directory.clone(), terminal: of.terminal, remove: false },
+        verbose: false,
+    }
+}
+
+impl HostEffects {
+    /// Starts a container in place of what is left of one, and returns when its command runs.
+    ///
+    /// # Cancel safety
+    /// What was begun goes on; it is ended by who starts or stops the container next.
+    pub(super) async fn start_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
+        self.stop_container(of).await?;
+        let failed = |source| EffectError::Container { node: of.node.to_string(), action: "start", source };
+        let io = |source: std::io::Error| failed(failure("make what is written down of it", &source));
+        directory::make_all(&of.directory).map_err(io)?;
+        fault::point(|| "after making the container's directory".into());
+        fault::chance()?;
+        let (Sealed { command, executable }, text) = launcher::starting(&launch_of(of)).map_err(failed)?;
+        let mut command = Command::from(command);
+        let (name, value) = self.container_step(&of.node);
+        let inherited = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+        command.env_clear().envs(inherited).envs(fault::of_helpers()).env(name, value).current_dir("/");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let netns = self.host().open_netns(&of.netns).await?;
+        // A child is born in the namespace that the thread is in.
+        let spawned = self.host().pool().run_in(netns, move || command.spawn()).await;
+        let child = spawned.map_err(crate::host::HostError::from)?;
+        drop(executable);
+        fault::point(|| "while the container's launcher starts".into());
+        match child {
+            Ok(child) => answer(child, text).await.map_err(failed),
+            Err(error) => Err(failed(failure("start the launcher", &error))),
+        }
+    }
+
+    /// Stops a container, whatever there is of it, and forgets it.
+    ///
+    /// # Cancel safety
+    /// Done again, it goes on.
+    pub(super) async fn stop_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
+        let failed = |source| EffectError::Container { node: of.node.to_string(), action: "stop", source };
+        let record = Record::read(&of.directory).ok().flatten();
+        if let Some(running) = record.and_then(|record| record.running) {
+            end(running, GRACE).await.map_err(failed)?;
+        }
+        fault::point(|| "after stopping the container".into());
+        // A launcher that was left to itself may not have come to writing down what it started.
+        let (name, value) = self.container_step(&of.node);
+        self.host().end_with_environment(&of.netns.name, name, &value).await?;
+        fault::chance()?;
+        forget(&of.directory).map_err(|error| failed(failure("remove what is written down of it", &error)))?;
+        fault::point(|| "after forgetting the container".into());
+        Ok(())
+    }
+}
+
+/// Ends what runs; others go on meanwhile.
+pub(super) async fn end(running: launcher::Running, grace: Duration) -> Result<(), Failure> {
+    let stopped = tokio::task::spawn_blocking(move || launcher::stop(&running, grace)).await;
+    stopped.unwrap_or_else(|_| Err(ended("stop the container")))
+}
+
+/// Hands the launcher what it is to start, and waits for what it says.
+async fn answer(mut child: Child, text: String) -> Result<(), Failure> {
+    let speak = |error: std::io::Error| failure("speak to the launcher", &error);
+    if let Some(mut input) = child.stdin.take() {
+        match input.write_all(text.as_bytes()).await {
+            // It has ended, and says why.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+            result => result.map_err(speak)?,
+        }
+    }
+    // Not read to the end: what it has started may hold its output, too.
+    let status = child.wait().await.map_err(speak)?;
+    let mut said = vec![0; LONGEST_ANSWER];
+    let bytes = match &mut child.stdout {
+        Some(output) if status.success() => output.read(&mut said).await.map_err(speak)?,
+        _ => 0,
+    };
+    match serde_json::from_slice(&said[..bytes]) {
+        Ok(Answer::Started(_)) => Ok(()),
+        Ok(Answer::Failed(failure)) => Err(failure),
+        Err(_) => Err(ended("start the container: the launcher was ended")),
+    }
+}
+
+fn failure(what: &str, error: &std::io::Error) -> Failure {
+    Failure { step: Step::of(what), source: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw) }
+}
+
+fn ended(what: &str) -> Failure {
+    Failure { step: Step::of(what), source: Errno::ECHILD }
+}
+
+fn forget(directory: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// A command of a container's node, to be run in the container.
+pub(super) fn entering(
+    exec: &Exec,
+    record: &Path,
+    variable: (&str, &str),
+) -> Result<(Command, std::os::fd::OwnedFd), Failure> {
+    let entry = Record::read(record)?.and_then(|record| launcher::Entry::new(&record, exec.argv.clone(), &[variable]));
+    let entry = entry.ok_or_else(|| ended("enter the container: it has ended"))?;
+    let Sealed { command, executable } = launcher::entering(&entry)?;
+    Ok((Command::from(command), executable))
+}
+
+/// Starts a container of a lab that has ended, and then runs its node's commands in it; one that runs stays as it is.
+///
+/// # Errors
+/// When it can't be started, or a command fails: then the container goes on.
+///
+/// # Cancel safety
+/// What was begun goes on; whoever stops the lab ends it.
+pub async fn start_container(context: &Context, lab: &LockedLab, node: &NodeName) -> Result<(), EffectError> {
+    let state = lab.read().map_err(EffectError::Journal)?;
+    let resources = state.made().resources;
+    let Some(of) = resources.containers.iter().find(|of| of.node == *node) else { return Ok(()) };
+    let record = Record::read(&of.directory).ok().flatten();
+    if record.is_some_and(|record| record.is_alive()) {
+        return Ok(());
+    }
+    let effects = HostEffects::new(context.host.clone(), lab.paths().logs(), lab.name(), state.instance.clone());
+    effects.perform(&Op::StartContainer(Box::new(of.clone())), &context.stop).await?;
+    for exec in resources.execs.iter().filter(|exec| exec.node == *node) {
+        effects.perform(&Op::Run(exec.clone()), &context.stop).await?;
+    }
+    Ok(())
+}
+
+/// Asks a container to end, and kills it after ten seconds; what is written down of it stays.
+///
+/// # Errors
+/// When the kernel does not end it.
+///
+/// # Cancel safety
+/// A signal that was sent stays sent.
+pub async fn end_container(running: launcher::Running) -> Result<(), Failure> {
+    end(running, GRACE).await
+}

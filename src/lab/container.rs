@@ -1,0 +1,149 @@
+//! The containers of a lab that is up.
+
+use super::context::condition;
+use super::{Nslab, Options};
+use crate::Error;
+use crate::apply;
+use crate::launcher::{self, EndRecord, Ended, Record};
+use crate::model::{LabName, NodeContainer, NodeName};
+use crate::report::{ContainerReport, ContainerState, LabCondition};
+use crate::state::LockedLab;
+use nix::sys::signal::Signal;
+use std::time::Duration;
+
+impl Nslab {
+    /// A lab's containers, in the order of their nodes.
+    ///
+    /// # Errors
+    /// When there is no such lab, or what is written down of a container can't be read.
+    pub fn containers(&self, lab: &LabName) -> Result<Vec<ContainerReport>, Error> {
+        let made = self.state(lab)?.made();
+        made.resources.containers.iter().map(|of| report(lab, of)).collect()
+    }
+
+    /// Starts a container that has ended, and then runs its node's commands in it; one that runs stays as it is.
+    ///
+    /// # Errors
+    /// When there is no such container, or it can't be started.
+    ///
+    /// # Cancel safety
+    /// What was begun goes on; `down`, and the next start, find it.
+    pub async fn start_container(&self, lab: &LabName, node: &NodeName, options: &Options) -> Result<(), Error> {
+        super::context::require_place()?;
+        let (locked, _) = self.container(lab, node, options).await?;
+        Ok(apply::start_container(&self.context(options), &locked, node).await?)
+    }
+
+    /// Stops a container: it is asked to end, and killed after ten seconds. The next `up` starts it again.
+    ///
+    /// # Errors
+    /// When there is no such container, or it can't be ended.
+    ///
+    /// # Cancel safety
+    /// A signal that was sent stays sent.
+    pub async fn stop_container(&self, lab: &LabName, node: &NodeName, options: &Options) -> Result<(), Error> {
+        super::context::require_privilege()?;
+        let (_locked, of) = self.container(lab, node, options).await?;
+        let Some(running) = record(&of)?.and_then(|record| record.running) else { return Ok(()) };
+        apply::end_container(running).await?;
+        Ok(())
+    }
+
+    /// Sends a container's command a signal; SIGKILL ends all of the container, and is waited for.
+    ///
+    /// # Errors
+    /// When there is no such container, or it does not run.
+    ///
+    /// # Cancel safety
+    /// A signal that was sent stays sent.
+    pub async fn kill_container(&self, lab: &LabName, node: &NodeName, signal: Signal) -> Result<(), Error> {
+        super::context::require_privilege()?;
+        let (_locked, of) = self.container(lab, node, &Options::default()).await?;
+        let running = record(&of)?.and_then(|record| record.running);
+        let is_sent = running.as_ref().map(|running| launcher::signal(running, signal)).transpose()?;
+        if is_sent != Some(true) {
+            return Err(Error::Usage(not_running(lab, node)));
+        }
+        while signal == Signal::SIGKILL && running.as_ref().is_some_and(launcher::Running::is_alive) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
+    /// A node's container, its lab locked.
+    async fn container(
+        &self,
+        lab: &LabName,
+        node: &NodeName,
+        options: &Options,
+    ) -> Result<(LockedLab, NodeContainer), Error> {
+        let locked = self.lock_existing(lab, options).await?;
+        let state = locked.read()?;
+        if condition(&state) == LabCondition::HalfMade {
+            return Err(Error::HalfMade { lab: lab.clone() });
+        }
+        let containers = state.made().resources.containers;
+        let names: Vec<&str> = containers.iter().map(|of| of.node.as_str()).collect();
+        let text = match names[..] {
+            [] => format!("no node of {lab} is a container"),
+            _ => format!("{lab}/{node} is no container: those of {lab} are {}", names.join(", ")),
+        };
+        let found = containers.into_iter().find(|of| of.node == *node);
+        Ok((locked, found.ok_or(Error::Usage(text))?))
+    }
+}
+
+/// What to tell who wants something of a container that has ended.
+pub(crate) fn not_running(lab: &LabName, node: &NodeName) -> String {
+    format!("the container {lab}/{node} does not run: start it with `nslab start {lab}/{node}`")
+}
+
+fn record(of: &NodeContainer) -> Result<Option<Record>, Error> {
+    Ok(Record::read(&of.directory)?)
+}
+
+fn report(lab: &LabName, of: &NodeContainer) -> Result<ContainerReport, Error> {
+    let record = record(of)?;
+    let new = ContainerReport {
+        lab: lab.clone(),
+        node: of.node.clone(),
+        state: ContainerState::New,
+        pid: None,
+        exit_code: None,
+        reason: None,
+        since_unix_s: None,
+        command: of.container.command.clone(),
+    };
+    let Some(record) = record else { return Ok(new) };
+    let command = record.launch.container.command.clone();
+    let with = |state| ContainerReport { state, command, ..new };
+    Ok(match (&record.running, &record.ended) {
+        (Some(running), _) if running.is_alive() => ContainerReport {
+            pid: Some(running.pid),
+            since_unix_s: Some(running.started_at_unix_s),
+            ..with(ContainerState::Running)
+        },
+        (_, Some(ended)) => {
+            let reason = why(&record, ended);
+            let state = if reason.is_some() { ContainerState::Killed } else { ContainerState::Exited };
+            let exit_code = Some(ended.ended.code());
+            ContainerReport { exit_code, reason, since_unix_s: Some(ended.ended_at_unix_s), ..with(state) }
+        }
+        (Some(_), None) => with(ContainerState::Gone),
+        (None, None) => with(ContainerState::New),
+    })
+}
+
+/// `zion: killed, out of memory (limit 100 MB)`, without the name.
+fn why(record: &Record, ended: &EndRecord) -> Option<String> {
+    let Ended::Signal(signal) = ended.ended else { return None };
+    let limit = record.launch.container.limits.memory;
+    Some(match (ended.out_of_memory, limit) {
+        (true, Some(limit)) => format!("killed, out of memory (limit {limit})"),
+        (true, None) => "killed, out of memory".to_owned(),
+        (false, _) => {
+            let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());
+            format!("killed by {name}")
+        }
+    })
+}

@@ -1,0 +1,111 @@
+//! Ending a container from outside: it is asked, and after a while its process 1 is killed, with which all of it ends.
+
+use super::failure::{During, Failure, Step};
+use super::record::Running;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long the kernel may take to end one that was killed.
+const KILL: Duration = Duration::from_secs(10);
+
+/// Asks a container to end (SIGTERM), kills it where it has not in time, and returns once it has ended. One that has ended
+/// before is fine.
+///
+/// # Errors
+/// When the kernel does not let it be signalled, or does not end it.
+pub fn stop(running: &Running, grace: Duration) -> Result<(), Failure> {
+    let Some(process) = held(running)? else { return Ok(()) };
+    send(&process, Signal::SIGTERM)?;
+    if has_ended(&process, grace)? {
+        return Ok(());
+    }
+    send(&process, Signal::SIGKILL)?;
+    if has_ended(&process, KILL)? { Ok(()) } else { Err(Step::of("end the container").failed()(Errno::ETIMEDOUT)) }
+}
+
+/// Sends a container's process 1 a signal, which it passes on to the command; SIGKILL ends all of the container. Says whether
+/// there was somebody to hear it.
+///
+/// # Errors
+/// When the kernel does not let it be signalled.
+pub fn signal(running: &Running, signal: Signal) -> Result<bool, Failure> {
+    let Some(process) = held(running)? else { return Ok(false) };
+    send(&process, signal)?;
+    Ok(true)
+}
+
+/// Process 1, held on to: its number may pass to another process, this does not.
+fn held(running: &Running) -> Result<Option<OwnedFd>, Failure> {
+    let Some(pid) = Pid::from_raw(running.pid) else { return Ok(None) };
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        result => {
+            let process = result.during(|| Step::of("hold on to the container's process"))?;
+            // Seen after it is held.
+            Ok(running.is_alive().then_some(process))
+        }
+    }
+}
+
+fn send(process: &OwnedFd, signal: Signal) -> Result<(), Failure> {
+    let step = || Step::of(format!("send {signal} to the container"));
+    let raw = rustix::process::Signal::from_named_raw(signal as i32);
+    match pidfd_send_signal(process, raw.ok_or(Errno::EINVAL).during(step)?) {
+        Err(rustix::io::Errno::SRCH) => Ok(()),
+        result => result.during(step),
+    }
+}
+
+fn has_ended(process: &OwnedFd, within: Duration) -> Result<bool, Failure> {
+    let deadline = Instant::now() + within;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        // Rounded up, so that it does not spin at the end.
+        let left = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(process.as_fd(), PollFlags::POLLIN)], left) {
+            Err(Errno::EINTR) => {}
+            result => return result.during(|| Step::of("wait for the container's end")).map(|ready| ready > 0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
+
+    fn running(command: &str) -> (std::process::Child, Running) {
+        let mut child = Command::new("sh").args(["-c", command]).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        // Its first line says that it has come so far.
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+        let of = Running::of(child.id().cast_signed()).unwrap();
+        (child, of)
+    }
+
+    #[test]
+    fn who_ends_when_asked_is_not_killed_and_who_does_not_is() {
+        let (mut child, of) = running("echo; exec sleep 1000");
+        stop(&of, Duration::from_secs(60)).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(15));
+        let (mut child, of) = running("trap '' TERM; echo; exec sleep 1000");
+        stop(&of, Duration::ZERO).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+    }
+
+    #[test]
+    fn another_process_of_the_same_number_is_left_alone() {
+        let (mut child, of) = running("echo; exec sleep 1000");
+        let another = Running { started_ticks: of.started_ticks + 1, ..of.clone() };
+        stop(&another, Duration::ZERO).unwrap();
+        assert_eq!(signal(&another, Signal::SIGKILL), Ok(false));
+        assert!(child.try_wait().unwrap().is_none());
+        assert_eq!(signal(&of, Signal::SIGKILL), Ok(true));
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,51 @@
+//! The containers that nodes are.
+
+use super::world::World;
+use super::{different, missing};
+use crate::model::{NodeContainer, PinName};
+use crate::plan::steps::Steps;
+use crate::plan::types::{Op, Reason, Stage};
+use std::collections::HashSet;
+
+/// One that runs and is as it is to be stays; one that has ended is started again, one that is to be another one is stopped
+/// before. Gives back the namespaces of those that are started.
+pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a PinName> {
+    let mut started = HashSet::new();
+    for wanted in &world.desired.containers {
+        let made = world.made.resources.containers.iter().find(|made| made.directory == wanted.directory);
+        let there = world.observed.containers.get(&wanted.directory);
+        let is_in_place = world.netns(&wanted.netns.name.clone().into()).is_some();
+        let runs = there.is_some_and(|there| there.runs);
+        let is_as_wanted = there.is_some_and(|there| there.started_as.as_ref() == Some(wanted));
+        if runs && is_as_wanted && is_in_place {
+            continue;
+        }
+        let reason = if runs { different(made == Some(wanted)) } else { missing(made.is_some()) };
+        if let Some(was) = there.filter(|there| there.runs) {
+            stop(was.started_as.as_ref().unwrap_or(wanted), true, is_in_place, reason, steps);
+        }
+        let start = Op::StartContainer(Box::new(wanted.clone()));
+        steps.push(stage(world, wanted), reason, start, vec![Op::StopContainer(Box::new(wanted.clone()))]);
+        started.insert(&wanted.netns.name);
+    }
+    let desired: HashSet<_> = world.desired.containers.iter().map(|wanted| &wanted.directory).collect();
+    for made in world.made.resources.containers.iter().filter(|made| !desired.contains(&made.directory)) {
+        let Some(there) = world.observed.containers.get(&made.directory) else { continue };
+        let is_in_place = world.inside(&made.netns.name.clone().into()).is_some();
+        stop(there.started_as.as_ref().unwrap_or(made), there.runs, is_in_place, Reason::Gone, steps);
+    }
+    started
+}
+
+/// A DHCP server may be a container, so they run before anybody asks one; a container of who asks finds what he was given.
+fn stage(world: &World<'_>, of: &NodeContainer) -> Stage {
+    let is_client = world.desired.dhcp_clients.iter().any(|client| client.netns.name == of.netns.name);
+    if is_client { Stage::StartLeasedContainers } else { Stage::StartContainers }
+}
+
+/// Stops one; undo starts it again, where it ran and its namespace is there.
+fn stop(was: &NodeContainer, ran: bool, is_in_place: bool, reason: Reason, steps: &mut Steps) {
+    let of = || Box::new(was.clone());
+    let undo = (ran && is_in_place).then(|| Op::StartContainer(of())).into_iter().collect();
+    steps.push(Stage::StopContainers, reason, Op::StopContainer(of()), undo);
+}

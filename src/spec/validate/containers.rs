@@ -1,0 +1,205 @@
+//! The containers that nodes are.
+
+use super::names::NodeDef;
+use super::nodes::command;
+use super::{items, value};
+use crate::model::container::{
+    Capability, Limits, MemorySize, Mount, MountKind, Rights, RootFileSystem, RootSource, User, Writes,
+};
+use crate::spec::NodeContainer;
+use crate::spec::error::Problems;
+use crate::spec::field::Field;
+use crate::spec::raw_container::{Capabilities, RawContainer, RawLimits, RawVariable, Rootfs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What is wrong with a node's container.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ContainerProblem {
+    /// No program could read a variable of this name.
+    #[error(
+        "`{name}` can't be a variable's name, which is neither empty nor has a `=` or a NUL in it: write another one"
+    )]
+    Variable {
+        /// What is there.
+        name: String,
+    },
+    /// A NUL byte would end the value.
+    #[error("the value of `{name}` has a NUL character in it, which no variable can have: remove it")]
+    Value {
+        /// The variable.
+        name: String,
+    },
+    /// `privileged` says all that the others say.
+    #[error("a container that is privileged has all capabilities: remove `privileged`, or `cap_add` and `cap_drop`")]
+    Privileged,
+    /// The machine's root can't be written to.
+    #[error("with `rootfs: host` nothing is written to the machine's files anyway: remove `read_only`")]
+    HostIsWritable,
+    /// Two mounts at one place.
+    #[error("`{target}` is there already: something else can't be mounted at the same place, remove one")]
+    Target {
+        /// Where.
+        target: String,
+    },
+    /// The root can't be covered.
+    #[error("`/` is the container's root: name a directory in it")]
+    Root,
+    /// Nothing could run.
+    #[error("a container with this can run nothing: write at least {least}")]
+    TooLittle {
+        /// The least that is of use.
+        least: &'static str,
+    },
+    /// Swap is for memory that is limited.
+    #[error("swap is limited beside memory: say how much `memory` it may use, too")]
+    SwapAlone,
+}
+
+/// The least memory that a process can begin with.
+const LEAST_MEMORY_BYTES: u64 = 1 << 20;
+
+/// Checks a node's; `None` where it is none, or not all of it is known.
+pub(super) fn check(def: &NodeDef<'_>, problems: &mut Problems) -> Option<NodeContainer> {
+    let raw = value(def.raw.container.as_ref())?;
+    let RawContainer {
+        rootfs,
+        command: argv,
+        hostname,
+        env,
+        workdir,
+        user,
+        user_namespace,
+        read_only: _,
+        binds: _,
+        tmpfs: _,
+        cap_add: _,
+        cap_drop: _,
+        privileged: _,
+        limits,
+        terminal,
+    } = raw;
+    let mut variables = BTreeMap::new();
+    for (name, raw) in value(env.as_ref()).map_or(&[][..], |env| &env.entries) {
+        variables.extend(variable(name, raw, problems));
+    }
+    let mounts = mounts(raw, problems);
+    let rights = rights(raw, problems);
+    let limits = limits.as_ref().map(|limits| check_limits(limits, problems)).unwrap_or_default();
+    let command = command(argv, problems);
+    let (source, writes) = root(raw, rootfs.value.as_ref(), problems)?;
+    Some(NodeContainer {
+        root: RootFileSystem { source, writes, mounts },
+        command: command?,
+        hostname: value(hostname.as_ref()).map(|hostname| hostname.0.clone()),
+        env: variables,
+        workdir: value(workdir.as_ref()).map(|path| path.0.clone()),
+        user: value(user.as_ref()).map_or(User::Callers, |user| user.0),
+        user_namespace: is_on(user_namespace.as_ref()),
+        rights,
+        limits,
+        terminal: is_on(terminal.as_ref()),
+    })
+}
+
+fn is_on(field: Option<&Field<bool>>) -> bool {
+    value(field).copied().unwrap_or_default()
+}
+
+fn variable(name: &Field<String>, raw: &Field<RawVariable>, problems: &mut Problems) -> Option<(String, String)> {
+    let text = name.value.clone()?;
+    if text.is_empty() || text.contains(['=', '\0']) {
+        problems.add(name.at, ContainerProblem::Variable { name: text });
+        return None;
+    }
+    let value = match raw.value.as_ref()? {
+        RawVariable::Boolean(on) => on.to_string(),
+        RawVariable::Number(number) => number.0.clone(),
+        RawVariable::Text(text) => text.clone(),
+    };
+    if value.contains('\0') {
+        problems.add(raw.at, ContainerProblem::Value { name: text });
+        return None;
+    }
+    Some((text, value))
+}
+
+fn root(raw: &RawContainer, rootfs: Option<&Rootfs>, problems: &mut Problems) -> Option<(RootSource, Writes)> {
+    let is_read_only = is_on(raw.read_only.as_ref());
+    Some(match rootfs? {
+        Rootfs::Host => {
+            if let Some(field) = raw.read_only.as_ref().filter(|_| is_read_only) {
+                problems.add(field.at, ContainerProblem::HostIsWritable);
+            }
+            (RootSource::Host, Writes::Layer)
+        }
+        Rootfs::Directory(path) => {
+            (RootSource::Directory(path.clone()), if is_read_only { Writes::Layer } else { Writes::Through })
+        }
+    })
+}
+
+/// The binds in their order, then the file systems in memory.
+fn mounts(raw: &RawContainer, problems: &mut Problems) -> Vec<Mount> {
+    let binds = items(raw.binds.as_ref()).iter().filter_map(|field| {
+        let bind = field.value.as_ref()?;
+        let kind = MountKind::Bind { source: bind.source.clone(), read_only: bind.read_only, if_target_exists: false };
+        Some((field.at, Mount { target: bind.target.clone(), kind }))
+    });
+    let tmpfs = items(raw.tmpfs.as_ref()).iter().filter_map(|field| {
+        let target = field.value.as_ref()?.0.clone();
+        Some((field.at, Mount { target, kind: MountKind::Tmpfs }))
+    });
+    let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
+    let mut mounts = Vec::new();
+    for (at, mount) in binds.chain(tmpfs) {
+        // Without `.` and slashes that are there twice.
+        let plain: PathBuf = mount.target.components().collect();
+        if plain == Path::new("/") {
+            problems.add(at, ContainerProblem::Root);
+        } else if !seen.insert(plain) {
+            problems.add(at, ContainerProblem::Target { target: mount.target.display().to_string() });
+        } else {
+            mounts.push(mount);
+        }
+    }
+    mounts
+}
+
+fn rights(raw: &RawContainer, problems: &mut Problems) -> Rights {
+    if is_on(raw.privileged.as_ref()) {
+        if let Some(field) = raw.cap_add.as_ref().or(raw.cap_drop.as_ref()) {
+            problems.add(field.at, ContainerProblem::Privileged);
+        }
+        return Rights::Privileged;
+    }
+    let named = |field: Option<&Field<Vec<Field<Capabilities>>>>| -> BTreeSet<Capability> {
+        items(field).iter().filter_map(|field| field.value.as_ref()).flat_map(|all| all.0.iter().copied()).collect()
+    };
+    let (added, dropped) = (named(raw.cap_add.as_ref()), named(raw.cap_drop.as_ref()));
+    // As Docker has it: one that is both is added.
+    let kept = Capability::default_set().into_iter().filter(|one| !dropped.contains(one));
+    Rights::Confined { capabilities: kept.chain(added).collect() }
+}
+
+fn check_limits(field: &Field<RawLimits>, problems: &mut Problems) -> Limits {
+    let Some(RawLimits { memory, swap, cpus, pids }) = &field.value else { return Limits::default() };
+    let limits = Limits {
+        memory: value(memory.as_ref()).copied(),
+        swap: value(swap.as_ref()).copied(),
+        cpus: value(cpus.as_ref()).copied(),
+        pids: value(pids.as_ref()).copied(),
+    };
+    if let (Some(field), Some(memory)) = (memory, limits.memory)
+        && MemorySize::bytes(memory) < LEAST_MEMORY_BYTES
+    {
+        problems.add(field.at, ContainerProblem::TooLittle { least: "1M" });
+    }
+    if let (Some(field), Some(0)) = (pids, limits.pids) {
+        problems.add(field.at, ContainerProblem::TooLittle { least: "1" });
+    }
+    if let (Some(field), None) = (swap, memory) {
+        problems.add(field.at, ContainerProblem::SwapAlone);
+    }
+    limits
+}
