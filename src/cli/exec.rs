@@ -78,7 +78,8 @@ fn enter_container(
         None => vec!["/bin/sh".to_owned()],
         Some(words) => {
             let text = |word: &OsString| word.clone().into_string();
-            let wrong = |word: OsString| Error::Usage(format!("{word:?} is not UTF-8, as all in a container is"));
+            let wrong =
+                |word: OsString| Error::Usage(format!("`{}` is not UTF-8, as all in a container is", word.display()));
             words.iter().map(text).collect::<Result<_, _>>().map_err(wrong)?
         }
     };
