@@ -164,7 +164,7 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet, recording: Option<Re
     let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
         Ok(Doubled::Child) => {
             drop(channel);
-            sys::exit(inside::run(&known, recording, other));
+            sys::exit(inside::run(&known, recording, &other));
         }
         Ok(Doubled::Parent(child)) => child,
         Err(failure) => {
