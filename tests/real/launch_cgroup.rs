@@ -33,8 +33,12 @@ fn run(options: &[&str], command: &[&str]) -> Output {
 /// A container that runs until it is killed; and the name of its cgroup.
 fn running(cgroups: &Cgroups, options: &[&str]) -> (Child, String) {
     let child = launch(options, &["sleep", "1000"]).spawn().unwrap();
-    let name = format!("nslab/launched/{}", child.id());
+    let mut name = String::new();
     wait_until("its command runs in its cgroup", SOON, || {
+        // It is the only one in the test's own hierarchies.
+        let all = std::fs::read_dir(cgroups.places()[0].join("nslab/launched")).into_iter().flatten().flatten();
+        let Some(its) = all.filter(|entry| entry.path().is_dir()).next() else { return false };
+        name = format!("nslab/launched/{}", its.file_name().to_str().unwrap());
         let there = cgroups.places().into_iter().map(|place| place.join(&name).join("cgroup.procs"));
         let pids: Vec<String> = there.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
         let is_sleep = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "sleep\n");

@@ -79,7 +79,7 @@ impl Cgroup {
     ///
     /// # Errors
     /// Where nothing that the caller may use has what the limits want, and when the kernel or systemd refuses. Nothing is left
-    /// then. [`CgroupError::is_not_allowed`] says whether a container without limits can do without.
+    /// then. [`CgroupError::is_unavailable`] says whether a container without limits can do without.
     pub fn create(name: &Path, limits: &Limits) -> Result<Self, CgroupError> {
         check(name)?;
         let machine = Machine(hierarchy::look()?);
