@@ -36,8 +36,8 @@ fn running(cgroups: &Cgroups, options: &[&str]) -> (Child, String) {
     let mut name = String::new();
     wait_until("its command runs in its cgroup", SOON, || {
         // It is the only one in the test's own hierarchies.
-        let all = std::fs::read_dir(cgroups.places()[0].join("nslab/launched")).into_iter().flatten().flatten();
-        let Some(its) = all.filter(|entry| entry.path().is_dir()).next() else { return false };
+        let launched = cgroups.places().into_iter().filter_map(|place| place.join("nslab/launched").read_dir().ok());
+        let Some(its) = launched.flatten().flatten().find(|entry| entry.path().is_dir()) else { return false };
         name = format!("nslab/launched/{}", its.file_name().to_str().unwrap());
         let there = cgroups.places().into_iter().map(|place| place.join(&name).join("cgroup.procs"));
         let pids: Vec<String> = there.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
