@@ -30,10 +30,10 @@ pub(super) fn ps(nslab: &Nslab, global: &Global, lab: Option<LabName>) -> Result
     Ok(ExitCode::SUCCESS)
 }
 
-const HEAD: [&str; 7] = ["LAB", "NODE", "STATE", "PID", "EXIT", "SINCE", "COMMAND"];
+const HEAD: [&str; 8] = ["LAB", "NODE", "STATE", "PID", "MEMORY", "EXIT", "SINCE", "COMMAND"];
 
 fn row(of: &ContainerReport) -> Vec<String> {
-    let ContainerReport { lab, node, state, pid, exit_code, reason, since_unix_s, command } = of;
+    let ContainerReport { lab, node, state, pid, memory_bytes, exit_code, reason, since_unix_s, command } = of;
     let state = match state {
         ContainerState::Running => "running",
         ContainerState::Exited => "exited",
@@ -47,10 +47,18 @@ fn row(of: &ContainerReport) -> Vec<String> {
         node.to_string(),
         state.to_owned(),
         number(pid.map(i64::from)),
+        memory_bytes.map(memory).unwrap_or_default(),
         number(exit_code.map(i64::from)),
         since_unix_s.map(ago).unwrap_or_default(),
         command.join(" "),
     ]
+}
+
+/// `1.5 MB`, and `900 KB` below one, as limits are written.
+fn memory(bytes: u64) -> String {
+    const KIB: u64 = 1 << 10;
+    const MIB: u64 = 1 << 20;
+    if bytes < MIB { format!("{} KB", bytes / KIB) } else { format!("{}.{} MB", bytes / MIB, bytes % MIB * 10 / MIB) }
 }
 
 /// `3 min ago`: the biggest unit of which it is at least two.

@@ -4,7 +4,7 @@ use super::context::condition;
 use super::{Nslab, Options};
 use crate::Error;
 use crate::apply;
-use crate::launcher::{self, EndRecord, Ended, Record};
+use crate::launcher::{self, Cgroup, EndRecord, Ended, Record};
 use crate::model::{LabName, NodeContainer, NodeName};
 use crate::report::{ContainerReport, ContainerState, LabCondition};
 use crate::state::LockedLab;
@@ -109,6 +109,7 @@ fn report(lab: &LabName, of: &NodeContainer) -> Result<ContainerReport, Error> {
         node: of.node.clone(),
         state: ContainerState::New,
         pid: None,
+        memory_bytes: None,
         exit_code: None,
         reason: None,
         since_unix_s: None,
@@ -120,6 +121,7 @@ fn report(lab: &LabName, of: &NodeContainer) -> Result<ContainerReport, Error> {
     Ok(match (&record.running, &record.ended) {
         (Some(running), _) if running.is_alive() => ContainerReport {
             pid: Some(running.pid),
+            memory_bytes: memory_bytes(&record),
             since_unix_s: Some(running.started_at_unix_s),
             ..with(ContainerState::Running)
         },
@@ -132,6 +134,12 @@ fn report(lab: &LabName, of: &NodeContainer) -> Result<ContainerReport, Error> {
         (Some(_), None) => with(ContainerState::Gone),
         (None, None) => with(ContainerState::New),
     })
+}
+
+/// How much memory a container uses, where it has a cgroup that counts it.
+fn memory_bytes(record: &Record) -> Option<u64> {
+    let cgroup = Cgroup::find(record.launch.cgroup.as_deref()?).ok()??;
+    cgroup.usage().ok()?.memory_bytes
 }
 
 /// `zion: killed, out of memory (limit 100 MB)`, without the name.

@@ -14,6 +14,9 @@ pub struct ContainerReport {
     pub state: ContainerState,
     /// Its process 1, while it runs.
     pub pid: Option<i32>,
+    /// How much memory it uses, in bytes, while it runs and that is counted: with the files that the kernel keeps in memory
+    /// for it.
+    pub memory_bytes: Option<u64>,
     /// The exit code, as a shell tells it, once it has ended.
     pub exit_code: Option<u8>,
     /// Why it has ended, where that was not by itself.
