@@ -35,17 +35,20 @@ const HEAD: [&str; 8] = ["LAB", "NODE", "STATE", "PID", "MEMORY", "EXIT", "SINCE
 fn row(of: &ContainerReport) -> Vec<String> {
     let ContainerReport { lab, node, state, pid, memory_bytes, exit_code, reason, since_unix_s, command } = of;
     let state = match state {
-        ContainerState::Running => "running",
-        ContainerState::Exited => "exited",
-        ContainerState::Killed => reason.as_deref().unwrap_or("killed"),
-        ContainerState::Gone => "gone",
-        ContainerState::New => "not started",
+        ContainerState::Running => "running".to_owned(),
+        ContainerState::Exited => match reason {
+            Some(reason) => format!("exited (something in it: {reason})"),
+            None => "exited".to_owned(),
+        },
+        ContainerState::Killed => reason.clone().unwrap_or_else(|| "killed".to_owned()),
+        ContainerState::Gone => "gone".to_owned(),
+        ContainerState::New => "not started".to_owned(),
     };
     let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
     vec![
         lab.to_string(),
         node.to_string(),
-        state.to_owned(),
+        state,
         number(pid.map(i64::from)),
         memory_bytes.map(memory).unwrap_or_default(),
         number(exit_code.map(i64::from)),

@@ -93,6 +93,9 @@ impl Nslab {
     }
 }
 
+/// What a shell adds to a signal's number.
+const SIGNALLED: u8 = 128;
+
 /// What to tell who wants something of a container that has ended.
 pub(crate) fn not_running(lab: &LabName, node: &NodeName) -> String {
     format!("the container {lab}/{node} does not run: start it with `nslab start {lab}/{node}`")
@@ -127,8 +130,10 @@ fn report(lab: &LabName, of: &NodeContainer) -> Result<ContainerReport, Error> {
         },
         (_, Some(ended)) => {
             let reason = why(&record, ended);
-            let state = if reason.is_some() { ContainerState::Killed } else { ContainerState::Exited };
             let exit_code = Some(ended.ended.code());
+            // A shell that waits for what is killed returns what it would be itself.
+            let is_killed = reason.is_some() && ended.ended.code() > SIGNALLED;
+            let state = if is_killed { ContainerState::Killed } else { ContainerState::Exited };
             ContainerReport { exit_code, reason, since_unix_s: Some(ended.ended_at_unix_s), ..with(state) }
         }
         (Some(_), None) => with(ContainerState::Gone),
@@ -142,16 +147,17 @@ fn memory_bytes(record: &Record) -> Option<u64> {
     cgroup.usage().ok()?.memory_bytes
 }
 
-/// `zion: killed, out of memory (limit 100 MB)`, without the name.
+/// Why a container ended, where that was not by itself; that something in it was killed for want of memory is told anyway, since
+/// a command that waits for it may end by itself.
 fn why(record: &Record, ended: &EndRecord) -> Option<String> {
+    if ended.out_of_memory {
+        let limit = record.launch.container.limits.memory;
+        return Some(limit.map_or_else(
+            || "killed, out of memory".to_owned(),
+            |limit| format!("killed, out of memory (limit {limit})"),
+        ));
+    }
     let Ended::Signal(signal) = ended.ended else { return None };
-    let limit = record.launch.container.limits.memory;
-    Some(match (ended.out_of_memory, limit) {
-        (true, Some(limit)) => format!("killed, out of memory (limit {limit})"),
-        (true, None) => "killed, out of memory".to_owned(),
-        (false, _) => {
-            let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());
-            format!("killed by {name}")
-        }
-    })
+    let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());
+    Some(format!("killed by {name}"))
 }

@@ -37,12 +37,15 @@ use limits::Setting;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use systemd::{Asked, Placeholder};
 use tree::Tree;
 
 /// How long systemd has to notice that a scope is empty.
 const NOTICE: Duration = Duration::from_secs(5);
+
+/// How often is looked whether one is empty: version 1 tells nobody.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A container's cgroup, in all hierarchies that it is in.
 #[derive(Debug)]
@@ -216,6 +219,21 @@ impl Cgroup {
                     return Ok(());
                 }
                 Err(CgroupError::Silent { action: format!("remove {unit}"), seconds: NOTICE.as_secs() })
+            }
+        }
+    }
+
+    /// Removes it once all in it have ended, which nobody is told to do here: what runs in a cgroup of this name without having
+    /// been ended is somebody else's.
+    ///
+    /// # Errors
+    /// As [`Cgroup::remove`].
+    pub fn remove_when_empty(&self, within: Duration) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.remove() {
+                Err(CgroupError::Occupied { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                result => return result,
             }
         }
     }
