@@ -93,8 +93,14 @@ pub(super) async fn end(running: launcher::Running, grace: Duration) -> Result<(
     stopped.unwrap_or_else(|_| Err(ended("stop the container")))
 }
 
-/// Removes the cgroup of a container that has ended.
-async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
+/// Removes the cgroup of a container that has ended; fine where there is none.
+///
+/// # Errors
+/// When somebody is in it, or the kernel refuses.
+///
+/// # Cancel safety
+/// What was begun is done to its end.
+pub async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
     let removed = tokio::task::spawn_blocking(move || match Cgroup::find(&name)? {
         Some(cgroup) => Ok(cgroup.remove_when_empty(GRACE)?),
         None => Ok(()),

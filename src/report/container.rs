@@ -1,15 +1,15 @@
 //! What `ps` tells.
 
-use crate::model::{LabName, NodeName};
+use crate::model::LabName;
 use serde::Serialize;
 
-/// A container that a node is.
+/// A container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ContainerReport {
-    /// The lab.
-    pub lab: LabName,
-    /// The node.
-    pub node: NodeName,
+    /// The lab that it is a node of, where it is.
+    pub lab: Option<LabName>,
+    /// What it is called; its node's name.
+    pub name: String,
     /// Whether it runs.
     pub state: ContainerState,
     /// Its process 1, while it runs.
