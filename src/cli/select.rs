@@ -67,6 +67,9 @@ pub(super) fn container(root: &StateRoot, global: &Global, text: &str) -> Result
     match (found, alone) {
         (Ok(node), _) if node.record(root).exists() => Ok(node),
         (_, Some(alone)) => Ok(alone),
+        (Err(Error::NoLab), None) => Err(Error::Usage(format!(
+            "there is no container {text}, and no lab is up whose node that could be: `nslab ps` lists containers"
+        ))),
         (found, None) => found,
     }
 }

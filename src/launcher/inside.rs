@@ -3,6 +3,7 @@
 
 use super::cgroup::protect_from_oom;
 use super::failure::{During, Failure, Step};
+use super::farewell::Farewell;
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
 use super::launch::Output;
 use super::outside::Known;
@@ -16,9 +17,19 @@ use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
 use nix::unistd::Pid;
 
 /// Does all that is to be done inside; returns the code to exit with.
-pub(super) fn run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -> u8 {
+pub(super) fn run(
+    known: &Known<'_>,
+    recording: Option<Recording>,
+    farewell: Option<Farewell>,
+    channel: &Channel,
+) -> u8 {
     match try_run(known, recording, channel) {
-        Ok(ended) => ended.code(),
+        Ok(ended) => {
+            if let Some(farewell) = farewell {
+                farewell.say();
+            }
+            ended.code()
+        }
         Err(failure) => {
             let code = failure.exit_code();
             // Where it can't be said, nobody is there to hear it.

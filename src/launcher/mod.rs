@@ -19,6 +19,7 @@ mod cgroup;
 mod command;
 mod enter;
 mod failure;
+mod farewell;
 mod handshake;
 mod init;
 mod inside;

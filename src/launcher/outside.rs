@@ -3,6 +3,7 @@
 use super::cgroup::{OfLaunch, OomCounter};
 use super::command::Prepared;
 use super::failure::{During, Failure, Step};
+use super::farewell::Farewell;
 use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
 use super::launch::{Launch, Output};
 use super::reaper::Recording;
@@ -158,13 +159,14 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet, recording: Option<Re
         told(&|| format!("made the cgroup {}", cgroup.words()));
     }
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
+    let farewell = Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose())?;
     let known = Known { launch, command, rights, has_terminal, oom, mask };
     let clone = || Step::of("clone a process into new namespaces");
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
     let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
         Ok(Doubled::Child) => {
             drop(channel);
-            sys::exit(inside::run(&known, recording, &other));
+            sys::exit(inside::run(&known, recording, farewell, &other));
         }
         Ok(Doubled::Parent(child)) => child,
         Err(failure) => {

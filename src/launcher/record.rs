@@ -16,6 +16,9 @@ pub(super) mod names {
     pub(crate) const RUNNING: &str = "running.json";
     /// The [`EndRecord`](super::EndRecord), once it has ended. Process 1 writes it.
     pub(crate) const ENDED: &str = "ended.json";
+    /// All files of a record, those that are written before they are put in their place among them.
+    pub(crate) const ALL: [&str; 9] =
+        [CONTAINER, RUNNING, ENDED, ".container.json", ".running.json", ".ended.json", "log", "log.1", "attach"];
 }
 
 /// A container's process 1.

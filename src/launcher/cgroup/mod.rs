@@ -24,11 +24,13 @@ mod of_launch;
 mod oom;
 mod systemd;
 mod tree;
+mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
 pub(super) use of_launch::OfLaunch;
 pub use oom::{OomCounter, protect_from_oom};
+pub(super) use way_out::WaysOut;
 
 use crate::model::container::Limits;
 use error::While;

@@ -1,7 +1,8 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
-use super::{Cgroup, OomCounter};
-use crate::launcher::{Failure, Launch};
+use super::{Cgroup, OomCounter, WaysOut};
+use crate::launcher::failure::During;
+use crate::launcher::{Failure, Launch, Step};
 use crate::model::container::MemorySize;
 use std::cell::Cell;
 use std::os::fd::BorrowedFd;
@@ -50,6 +51,11 @@ impl OfLaunch {
     /// Puts process 1 into it.
     pub(in crate::launcher) fn add(&mut self, pid: nix::unistd::Pid) -> Result<(), Failure> {
         self.cgroup.add(pid.as_raw()).map_err(Failure::from)
+    }
+
+    /// How process 1 gets out of it.
+    pub(in crate::launcher) fn ways_out(&self) -> Result<WaysOut, Failure> {
+        WaysOut::of(&self.cgroup).during(|| Step::of("open the container's cgroup"))
     }
 
     /// Its directories, in words.

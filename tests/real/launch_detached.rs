@@ -1,0 +1,165 @@
+//! Containers of no lab that nobody waits for, as their user meets them.
+
+use crate::support::cgroups::Cgroups;
+use crate::support::rootfs::busybox;
+use crate::support::run::{fails, json, ok, sh, text};
+use crate::support::terminal::Terminal;
+use crate::support::{ThrowAwayHost, nslab, wait_until};
+use std::process::Stdio;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn ps(name: &str) -> serde_json::Value {
+    let all = json(&["ps", "--json"]);
+    all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
+}
+
+/// Waits for a container's end, and gives back what `ps` says of it.
+fn ended(name: &str) -> serde_json::Value {
+    wait_until("it has ended", SOON, || ps(name)["state"] != "running");
+    ps(name)
+}
+
+#[test]
+fn one_is_listed_logged_entered_stopped_and_forgotten() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let script = "echo begun; trap 'echo asked; exit 4' TERM; while :; do sleep 0.1; done";
+        let name = ["launch", "--detach", "--name", "one", "--rootfs", &root, "-H", "zion", "sh", "-c", script];
+        assert_eq!(ok(&name), "one\n");
+        let told = ps("one");
+        assert_eq!((told["state"].as_str(), told["lab"].is_null()), (Some("running"), true), "{told}");
+        assert!(told["memory_bytes"].as_u64().unwrap() > 0, "{told}");
+        assert!(fails(&name, 2).contains("there is a container one: choose another name"));
+        assert_eq!(ok(&["exec", "one", "--", "hostname"]), "zion\n");
+        assert!(fails(&["exec", "two", "--", "true"], 125).contains("no lab is up"));
+        wait_until("it has said so", SOON, || ok(&["logs", "one"]) == "begun\n");
+
+        ok(&["stop", "one"]);
+        let told = ps("one");
+        assert_eq!((told["state"].as_str(), told["exit_code"].as_i64()), (Some("exited"), Some(4)), "{told}");
+        assert_eq!(ok(&["logs", "-f", "one"]), "begun\nasked\n");
+        assert!(fails(&["exec", "one", "--", "true"], 125).contains("does not run"));
+        assert!(fails(&["kill", "one"], 2).contains("does not run"));
+        assert!(fails(&["start", "one"], 2).contains("belongs to no lab"));
+        ok(&["rm", "one"]);
+        assert!(fails(&["rm", "one"], 2).contains("no container one"));
+        assert!(fails(&["logs", "one"], 2).contains("there is no container one"));
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn one_that_runs_is_ended_when_it_is_forgotten() {
+    ThrowAwayHost::run(|_| {
+        let name = ok(&["launch", "--detach", "-p", "sleep", "4301"]);
+        let name = name.trim();
+        assert!(name.starts_with("sleep-"), "{name}");
+        ok(&["rm", name]);
+        assert_eq!(sh("ps -C sleep -o args= || true"), "");
+    });
+}
+
+#[test]
+fn what_killed_it_is_told() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let limits = ["--memory", "100M", "--swap", "0"];
+        let launch = ["launch", "--detach", "--name", "zion", "--rootfs", &root];
+        ok(&[&launch[..], &limits, &["tail", "/dev/zero"]].concat());
+        let told = ended("zion");
+        assert_eq!(told["state"], "killed", "{told}");
+        assert_eq!(told["exit_code"], 137, "{told}");
+        assert_eq!(told["reason"], "killed, out of memory (limit 100 MB)", "{told}");
+        ok(&["rm", "zion"]);
+        ok(&[&launch[..], &["sleep", "4302"]].concat());
+        ok(&["kill", "--signal", "USR1", "zion"]);
+        assert_eq!(ended("zion")["reason"], "killed by SIGUSR1");
+        ok(&["rm", "zion"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn one_that_is_to_be_forgotten_leaves_nothing() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let launch = ["launch", "--detach", "--rm", "--name", "brief", "--rootfs", &root, "--memory", "100M"];
+        ok(&[&launch[..], &["sh", "-c", "echo hello; exit 3"]].concat());
+        wait_until("nothing is written down of it", SOON, || ps("brief").is_null());
+        wait_until("its cgroup is gone", SOON, || cgroups.all().is_empty());
+        // Where its process 1 was killed, somebody else has to.
+        ok(&[&launch[..], &["sleep", "4303"]].concat());
+        sh(&format!("kill -KILL {}", ps("brief")["pid"]));
+        assert_eq!(ended("brief")["state"], "gone");
+        assert!(ok(&["gc"]).contains("the container brief"));
+        assert!(ps("brief").is_null());
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn one_that_can_not_be_started_leaves_nothing() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let said = fails(&["launch", "--detach", "--rootfs", &root, "no-such-command"], 127);
+        assert!(said.contains("can't run `no-such-command`"), "{said}");
+        fails(&["launch", "--detach", "--rootfs", "/no/such/root", "true"], 125);
+        assert!(fails(&["launch", "--detach", "true"], 2).contains("wants a PID namespace"));
+        assert!(fails(&["launch", "--name", "x", "true"], 2).contains("--detach"));
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+        assert!(!std::path::Path::new("/run/nslab").exists());
+    });
+}
+
+#[test]
+fn its_terminal_can_be_joined_and_left() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let program = env!("CARGO_BIN_EXE_nslab");
+        let mut caller = Terminal::shell();
+        // A terminal is kept where there is one to begin with.
+        caller.line(&format!("{program} launch --detach --name typed --rootfs {root} sh; echo started $?"));
+        caller.until("started 0");
+        caller.resize(33, 99);
+        caller.line(&format!("{program} attach typed; echo back $?"));
+        caller.line("stty size; echo here $((40 + 2))");
+        let said = caller.until("here 42");
+        assert!(said.contains("33 99"), "{said}");
+        caller.press("\x10\x11");
+        caller.until("back 0");
+        assert_eq!(ps("typed")["state"], "running");
+        // What is there is told from the beginning of the last lines on; then the end of it is that of who has joined.
+        caller.line(&format!("{program} attach typed; echo back $?"));
+        caller.line("echo again $((50 + 1))");
+        caller.until("again 51");
+        caller.line("exit 6");
+        caller.until("back 6");
+        caller.line(&format!("{program} attach typed; echo back $?"));
+        let said = caller.until("back 2");
+        assert!(said.contains("does not run"), "{said}");
+        caller.line("exit");
+        caller.end();
+        ok(&["rm", "typed"]);
+    });
+}
+
+#[test]
+fn its_log_can_be_followed_by_somebody_who_has_seen_enough() {
+    ThrowAwayHost::run(|_| {
+        ok(&["launch", "--detach", "--name", "talker", "-p", "--", "sh", "-c", "yes | head -100000; sleep 4304"]);
+        let program = env!("CARGO_BIN_EXE_nslab");
+        assert_eq!(sh(&format!("{program} logs -f talker | head -2")), "y\ny\n");
+        let follower = nslab(["logs", "-f", "talker"]).stdout(Stdio::piped()).spawn().unwrap();
+        ok(&["kill", "talker"]);
+        let output = follower.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        assert!(output.stdout.ends_with(b"y\n"));
+        ok(&["rm", "talker"]);
+    });
+}
