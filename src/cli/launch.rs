@@ -118,7 +118,7 @@ fn network(global: &Global, text: &str) -> Result<PathBuf, Error> {
         return Ok(format!("/proc/{pid}/ns/net").into());
     }
     if text.starts_with(['/', '.']) {
-        return Ok(std::path::absolute(text).map_err(|source| Error::Io { action: format!("find {text}"), source })?);
+        return std::path::absolute(text).map_err(|source| Error::Io { action: format!("find {text}"), source });
     }
     let pinned = |name: &str| Path::new(PIN_DIRECTORY).join(name);
     let root = StateRoot::new(&global.state_dir)?;

@@ -98,7 +98,7 @@ fn join(running: &Running) -> Result<(), Failure> {
     let is_other = |name: &str| inode(&theirs, name).is_some_and(|there| inode("self", name) != Some(there));
     let mut flags: CloneFlags = NAMESPACES.iter().filter(|(name, _)| is_other(name)).map(|(_, flag)| *flag).collect();
     if is_other("time") {
-        flags |= CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME as i32);
+        flags |= CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME);
     }
     if flags.is_empty() {
         return Ok(());

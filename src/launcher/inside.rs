@@ -16,8 +16,8 @@ use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
 use nix::unistd::Pid;
 
 /// Does all that is to be done inside; returns the code to exit with.
-pub(super) fn run(known: &Known<'_>, recording: Option<Recording>, channel: Channel) -> u8 {
-    match try_run(known, recording, &channel) {
+pub(super) fn run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -> u8 {
+    match try_run(known, recording, channel) {
         Ok(ended) => ended.code(),
         Err(failure) => {
             let code = failure.exit_code();

@@ -1,6 +1,6 @@
 //! The container launcher: runs a command in namespaces, with a root, rights and limits of its own.
 //!
-//! One kernel topic a file; `sys` is the only one with unsafe code. What is asked for is a [`Container`]; nothing of labs is
+//! One kernel topic a file; `sys` is the only one with unsafe code. What is asked for is a [`Container`](crate::model::container::Container); nothing of labs is
 //! known here. The tree of modules follows the tree of processes:
 //!
 //! ```text

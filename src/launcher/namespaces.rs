@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 
 /// CLONE_NEWTIME (linux/sched.h): one of clone3(2) alone, since clone(2) takes it for a part of a signal.
-pub(super) const CLONE_NEWTIME: u64 = 0x80;
+pub(super) const CLONE_NEWTIME: i32 = 0x80;
 
 /// The flags of clone3(2) for all namespaces that are new, but for that of cgroups: its root is the cgroup that the process is
 /// in when it is made, which is the parent's at the time of the clone (copy_cgroup_ns, kernel/cgroup/namespace.c).
@@ -20,7 +20,7 @@ pub(super) fn clone_flags(namespaces: &Namespaces) -> u64 {
         (*mount, libc::CLONE_NEWNS as u64),
         (*pid, libc::CLONE_NEWPID as u64),
         (*uts, libc::CLONE_NEWUTS as u64),
-        (*time, CLONE_NEWTIME),
+        (*time, CLONE_NEWTIME as u64),
         (is_own_network, libc::CLONE_NEWNET as u64),
         (user.is_some(), libc::CLONE_NEWUSER as u64),
     ];

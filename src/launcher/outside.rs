@@ -171,7 +171,7 @@ fn start(
     let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
         Ok(Doubled::Child) => {
             drop((channel, executable));
-            sys::exit(inside::run(&known, recording, other));
+            sys::exit(inside::run(&known, recording, &other));
         }
         Ok(Doubled::Parent(child)) => child,
         Err(failure) => {

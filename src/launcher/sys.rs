@@ -130,15 +130,19 @@ pub(super) fn set_mount_attributes(
     Errno::result(done).map(drop)
 }
 
+/// IFF_UP and IFF_RUNNING (netdevice(7)).
+const UP_AND_RUNNING: libc::c_short = 0x1 | 0x40;
+
 /// Brings the loopback interface of the calling process's network namespace up (SIOCSIFFLAGS, netdevice(7)).
 pub(super) fn loopback_up() -> Result<(), Errno> {
     use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
     let socket = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
     // SAFETY: all zeros is a request with an empty name and nothing asked.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    request.ifr_name[0] = b'l'.cast_signed().into();
-    request.ifr_name[1] = b'o'.cast_signed().into();
-    request.ifr_ifru.ifru_flags = (libc::IFF_UP as i16) | (libc::IFF_RUNNING as i16);
+    for (character, byte) in request.ifr_name.iter_mut().zip(b"lo") {
+        *character = libc::c_char::from_ne_bytes([*byte]);
+    }
+    request.ifr_ifru.ifru_flags = UP_AND_RUNNING;
     // SAFETY: the request is what this call takes, and outlives it.
     let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &raw const request) };
     Errno::result(done).map(drop)

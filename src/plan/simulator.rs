@@ -8,8 +8,8 @@ use crate::model::nat::{FORWARD_PASS_RULES, IpFamily, NatChain};
 use crate::model::ovs::{OvsChange, OvsRowId, OvsScalar, OvsTable, OvsThen, text_of};
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
-    Address, Advertised, Advertiser, Autoconfigured, Bridge, DhcpClient, GroupFwdMask, HostsFile, Interface, NetnsName,
-    PortFwdMask, PortVlans, Route, Sysctl, SysctlKey, Veth, VethEnd, VlanId, VlanMode,
+    Address, Advertised, Advertiser, Autoconfigured, Bridge, DhcpClient, GroupFwdMask, HostsFile, Interface, Netns,
+    NetnsName, PortFwdMask, PortVlans, Route, Sysctl, SysctlKey, Veth, VethEnd, VlanId, VlanMode,
 };
 use crate::observed::nat::{NatView, ObservedNat, ObservedNatTable};
 use crate::observed::{
@@ -99,6 +99,20 @@ impl Machine {
         result
     }
 
+    fn delete_netns(&mut self, netns: &Netns) {
+        let at = NetnsName::from(netns.name.clone());
+        let names: Vec<String> = self.inside(&at).map(|n| n.links.keys().cloned().collect()).unwrap_or_default();
+        for name in names {
+            self.delete_link(&at, &name);
+        }
+        self.observed.namespaces.remove(&at);
+        // What runs in it is ended.
+        for container in self.observed.containers.values_mut() {
+            let of = container.started_as.as_ref();
+            container.runs &= of.is_none_or(|of| of.netns.name != netns.name);
+        }
+    }
+
     fn change(&mut self, op: &Op) -> Result<(), String> {
         match op {
             Op::AddNetns(netns) => {
@@ -117,22 +131,7 @@ impl Machine {
                 };
                 self.observed.namespaces.insert(netns.name.clone().into(), Pin::Namespace(inside));
             }
-            Op::DeleteNetns(all) => {
-                for netns in all {
-                    let at = NetnsName::from(netns.name.clone());
-                    let names: Vec<String> =
-                        self.inside(&at).map(|n| n.links.keys().cloned().collect()).unwrap_or_default();
-                    for name in names {
-                        self.delete_link(&at, &name);
-                    }
-                    self.observed.namespaces.remove(&at);
-                    // What runs in it is ended.
-                    for container in self.observed.containers.values_mut() {
-                        let of = container.started_as.as_ref();
-                        container.runs &= of.is_none_or(|of| of.netns.name != netns.name);
-                    }
-                }
-            }
+            Op::DeleteNetns(all) => all.iter().for_each(|netns| self.delete_netns(netns)),
             Op::SetLoopbackUp(netns) => self.inside(&netns.clone().into())?.loopback_up = true,
             Op::SetSysctl(Sysctl { netns, key, value }) => match self.inside(netns)?.sysctls.get_mut(key) {
                 Some(there) => {

@@ -1,6 +1,7 @@
 //! Five hundred containers in one lab: started, listed, stopped, and what each of them costs while it runs.
 
 use crate::support::ThrowAwayHost;
+use crate::support::cgroups::Cgroups;
 use crate::support::rootfs::busybox;
 use crate::support::run::{json, ok};
 use crate::support::walk::topology;
@@ -29,6 +30,7 @@ fn turns(pid: u64) -> u64 {
 #[test]
 fn five_hundred_containers_are_started_listed_and_stopped() {
     ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
         let root = busybox(host, "root");
         let mut text = "name: many\nnodes:\n".to_owned();
         for number in 1..=MANY {
@@ -63,6 +65,7 @@ fn five_hundred_containers_are_started_listed_and_stopped() {
         for pid in pids {
             assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "process {pid} is left");
         }
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
         println!("{MANY} containers: up {up:.2?}, ps {ps:.2?}, down {down:.2?}, {each} KiB each besides its command");
         assert!(each < MOST_KIB, "{each} KiB for each container, besides its command");
     });

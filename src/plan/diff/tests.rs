@@ -5,7 +5,9 @@ use crate::desired::samples::{any_spec, host_network, identity, single, two_node
 use crate::desired::samples_uplink::{any_two_specs, found_nic};
 use crate::desired::{Backends, FoundNic, Resources, SwitchBackend, nat, resolve};
 use crate::model::ovs::Datapath;
-use crate::model::{GroupFwdMask, Interface, LinkLocal, NetnsName, PinName, PortFwdMask, Veth, VlanId, VlanMode};
+use crate::model::{
+    GroupFwdMask, Interface, LinkLocal, NetnsName, NodeContainer, PinName, PortFwdMask, Veth, VlanId, VlanMode,
+};
 use crate::observed::{NameEntry, ObservedLinkKind, Pin};
 use crate::plan::simulator::{Machine, made};
 use crate::plan::{LinkChange, Made, Master, NotOurs, Op, Plan, PlanError, Reason, Stage, destroy};
@@ -60,6 +62,12 @@ fn stages_and_ids_are_in_order(plan: &Plan) {
 
 fn fwd_mask(port: Interface, how: usize) -> Op {
     Op::SetPortFwdMask(PortFwdMask { port, mask: [0x0, 0x4, 0x5][how % 3].into() })
+}
+
+/// A container ends, or is another one.
+fn other_container(mut of: NodeContainer, how: usize) -> Op {
+    of.terminal = !of.terminal;
+    if how.is_multiple_of(2) { Op::StartContainer(Box::new(of)) } else { Op::StopContainer(Box::new(of)) }
 }
 
 /// Something that somebody may do behind nslab's back, chosen by three numbers.
@@ -156,12 +164,7 @@ fn drift(machine: &mut Machine, desired: &Resources, (what, which, how): (u8, us
             of.leased.patience_s += 1;
             if how % 2 == 0 { Op::StartDhcpClient(of) } else { Op::StopDhcpClient(of) }
         }),
-        // A container ends, or is another one.
-        22 => pick(&desired.containers, which).map(|of| {
-            let mut of = of.clone();
-            of.terminal = !of.terminal;
-            if how % 2 == 0 { Op::StartContainer(Box::new(of)) } else { Op::StopContainer(Box::new(of)) }
-        }),
+        22 => pick(&desired.containers, which).cloned().map(|of| other_container(of, how)),
         // An own veth pair in place of ours. With indices that nobody else has: it could not be told from ours otherwise.
         _ => pick(&desired.veths, which).zip(pick(&desired.veths, how)).map(|(one, other)| {
             let _ = machine.apply(&Op::DeleteLink(one.a.interface.clone()));
