@@ -34,14 +34,20 @@ use crate::lab::Nslab;
 use crate::model::ovs::{OvsdbServer, OvsdbTls};
 use crate::state::StateRoot;
 use args::{Arguments, Global, Verb};
-use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// What is to be logged, for those who want to know more than the options say.
+const LOG: &str = "NSLAB_LOG";
+
 /// Runs the command line of the process, and says what to exit with.
 pub fn main() -> ExitCode {
-    let Arguments { global, verb } = Arguments::parse();
-    log_to_standard_error(&global);
+    let Arguments { global, verb } = Arguments::of_process();
+    // One that becomes a container's command tells its steps itself, and starts sooner where nobody has asked for a log.
+    let becomes_launcher = matches!(&verb, Verb::Launch(arguments) if !arguments.detach);
+    if !becomes_launcher || global.verbose > 0 || std::env::var_os(LOG).is_some() {
+        log_to_standard_error(&global);
+    }
     let result = match verb {
         // These become the command, or need nothing of the machine: no runtime, no thread.
         Verb::Exec(arguments) if !arguments.all => return exec::exec(&global, &arguments),
@@ -130,7 +136,7 @@ fn log_to_standard_error(global: &Global) {
         (false, 1) => "nslab=debug,warn",
         (false, _) => "trace",
     };
-    let filter = EnvFilter::try_from_env("NSLAB_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -12,11 +12,13 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{Read, Seek, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// The hidden verb that starts a container, and the number of the open file that says which.
+/// The hidden verb that starts a container, the number of the open file that says which, and that of the executable's own, where it
+/// is still open.
 const VERB: &str = "__init";
 
 /// The hidden verb that runs another command in one, which the environment says.
@@ -45,40 +47,53 @@ pub fn become_init() -> Option<ExitCode> {
     if verb != VERB {
         return None;
     }
-    let file = arguments.next().and_then(|number| number.to_str()?.parse().ok()).unwrap_or(libc::STDIN_FILENO);
-    Some(ExitCode::from(match read(file) {
+    let mut number = || arguments.next()?.to_str()?.parse::<RawFd>().ok();
+    let (file, executable) = (number().unwrap_or(libc::STDIN_FILENO), number());
+    Some(ExitCode::from(match read(file, executable) {
         Err(failure) => tell_failure("the launcher", &failure),
-        Ok(launch) => serve(&launch),
+        Ok((launch, executable)) => serve(&launch, executable),
     }))
 }
 
-fn read(number: i32) -> Result<Launch, Failure> {
+/// What is to be launched, and the executable where it is still open.
+fn read(number: RawFd, executable: Option<RawFd>) -> Result<(Launch, Option<OwnedFd>), Failure> {
     let listen = || Step::of("read what is to be launched");
     let close = || Step::of("close what was inherited");
     let mut text = Vec::new();
     let path = format!("/proc/self/fd/{number}");
     File::open(path).and_then(|mut file| file.read_to_end(&mut text)).during(listen)?;
-    close_inherited().during(close)?;
-    serde_json::from_slice(&text).map_err(|_| nix::errno::Errno::EBADMSG).during(listen)
+    // Nothing of what is open already was opened by this process: nobody else holds the file by its number.
+    let executable = executable.filter(|number| *number > libc::STDERR_FILENO && is_open(*number)).map(sys::own);
+    if let Some(executable) = &executable {
+        seal::close_on_execution(executable)?;
+    }
+    close_inherited(executable.as_ref().map(AsRawFd::as_raw_fd)).during(close)?;
+    let launch = serde_json::from_slice(&text).map_err(|_| nix::errno::Errno::EBADMSG).during(listen)?;
+    Ok((launch, executable))
+}
+
+fn is_open(number: RawFd) -> bool {
+    Path::new("/proc/self/fd").join(number.to_string()).is_symlink()
 }
 
 /// Nothing is open yet but what the caller had: no container is to find it, not even in its process 1.
-fn close_inherited() -> std::io::Result<()> {
+fn close_inherited(kept: Option<RawFd>) -> std::io::Result<()> {
     let first = libc::STDERR_FILENO + 1;
-    match sys::close_from(first.cast_unsigned()) {
+    match sys::close_from(first.cast_unsigned(), kept.map(RawFd::cast_unsigned)) {
         Err(nix::errno::Errno::ENOSYS) => {} // before 5.9
         result => return Ok(result?),
     }
     let number = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
-    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?.filter_map(number).filter(|fd| *fd >= first).collect();
+    let open: Vec<i32> =
+        std::fs::read_dir("/proc/self/fd")?.filter_map(number).filter(|fd| *fd >= first && kept != Some(*fd)).collect();
     for file in open {
         let _ = nix::unistd::close(file); // the directory that was just read is closed already
     }
     Ok(())
 }
 
-fn serve(launch: &Launch) -> u8 {
-    let served = outside::serve(launch);
+fn serve(launch: &Launch, executable: Option<OwnedFd>) -> u8 {
+    let served = outside::serve(launch, executable);
     if let Output::Detached { .. } = launch.output {
         let answer = match served {
             Ok(Served::Started(running)) => Answer::Started(running),
@@ -101,7 +116,7 @@ fn enter() -> u8 {
     let text = std::env::var(ENTRY).unwrap_or_default();
     let entry = serde_json::from_str(&text).map_err(|_| nix::errno::Errno::EBADMSG).during(understand);
     let entry: Result<Entry, _> =
-        entry.and_then(|entry| close_inherited().during(|| Step::of("close what was inherited")).map(|()| entry));
+        entry.and_then(|entry| close_inherited(None).during(|| Step::of("close what was inherited")).map(|()| entry));
     match entry.and_then(|entry| enter::run(&entry)) {
         Ok(ended) => ended.code(),
         Err(failure) => tell_failure("the container", &failure),
@@ -148,8 +163,8 @@ impl Sealed {
 /// Becomes another command in a container in place of the calling process, which has one thread; returns only where that
 /// fails.
 pub fn become_entrant(entry: &Entry) -> Failure {
-    match written(entry) {
-        Ok(text) => seal::execute(&[ENTER.to_owned()], Some((ENTRY, &text))),
+    match written(entry).and_then(|text| Ok((text, seal::executable()?))) {
+        Ok((text, executable)) => seal::execute(&executable, &[ENTER.to_owned()], Some((ENTRY, &text))),
         Err(failure) => failure,
     }
 }
@@ -171,10 +186,14 @@ pub fn become_launcher(launch: &Launch) -> Failure {
         // Not closed on execution: that is what it is for.
         let mut file = File::from(memfd_create("launch", MFdFlags::empty()).during(hand_over)?);
         file.write_all(text.as_bytes()).and_then(|()| file.rewind()).during(hand_over)?;
-        Ok(file)
+        let executable = seal::executable()?;
+        Ok((file, seal::stay_open(&executable)?, executable))
     });
     match file {
-        Ok(file) => seal::execute(&[VERB.to_owned(), file.as_raw_fd().to_string()], None),
+        Ok((file, number, executable)) => {
+            let arguments = [VERB.to_owned(), file.as_raw_fd().to_string(), number.to_string()];
+            seal::execute(&executable, &arguments, None)
+        }
         Err(failure) => failure,
     }
 }

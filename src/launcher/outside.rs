@@ -66,9 +66,9 @@ const PASSED_ON: [Signal; 8] = [
 ///
 /// # Errors
 /// When it could not be started, or what it needs could not be taken back.
-pub(super) fn run(launch: &Launch) -> Result<Ended, Failure> {
+fn run(launch: &Launch, executable: Option<OwnedFd>) -> Result<Ended, Failure> {
     let has_terminal = wants_terminal(launch);
-    attended(has_terminal, |mask| start(launch, has_terminal, mask, None))
+    attended(has_terminal, |mask| start(launch, has_terminal, mask, None, executable))
 }
 
 /// Whether a command gets a terminal of its own, in place of its caller's: who has that could write what the caller's shell
@@ -106,10 +106,10 @@ pub(super) fn attended(
 ///
 /// # Errors
 /// When it could not be started. Nothing is left of it then but the record.
-pub(super) fn detach(launch: &Launch, directory: &Path, terminal: bool) -> Result<Running, Failure> {
+fn detach(launch: &Launch, directory: &Path, terminal: bool, executable: Option<OwnedFd>) -> Result<Running, Failure> {
     record::write(directory, record::names::CONTAINER, launch)?;
     let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
-    let child = start(launch, terminal, SigSet::empty(), Some(recording))?;
+    let child = start(launch, terminal, SigSet::empty(), Some(recording), executable)?;
     match see_off(&child, directory) {
         Ok(running) => Ok(running),
         Err(failure) => {
@@ -139,8 +139,15 @@ fn expect(child: &Child, message: &FromInside) -> Result<(), Failure> {
     }
 }
 
-/// Makes what the container needs, clones, and sees it through the handshake.
-fn start(launch: &Launch, has_terminal: bool, mask: SigSet, recording: Option<Recording>) -> Result<Child, Failure> {
+/// Makes what the container needs, clones, and sees it through the handshake. What is open of nslab's executable is closed while
+/// process 1 is at work.
+fn start(
+    launch: &Launch,
+    has_terminal: bool,
+    mask: SigSet,
+    recording: Option<Recording>,
+    executable: Option<OwnedFd>,
+) -> Result<Child, Failure> {
     let container = &launch.container;
     let told = |what: &dyn Fn() -> String| {
         if launch.verbose {
@@ -165,7 +172,7 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet, recording: Option<Re
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
     let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
         Ok(Doubled::Child) => {
-            drop(channel);
+            drop((channel, executable));
             sys::exit(inside::run(&known, recording, farewell, &other));
         }
         Ok(Doubled::Parent(child)) => child,
@@ -182,6 +189,7 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet, recording: Option<Re
         end(child)?;
         return Err(failure);
     }
+    drop(executable);
     Ok(child)
 }
 
@@ -311,11 +319,11 @@ fn say(what: &str) {
 }
 
 /// Where a container's output goes decides how it is run.
-pub(super) fn serve(launch: &Launch) -> Result<Served, Failure> {
+pub(super) fn serve(launch: &Launch, executable: Option<OwnedFd>) -> Result<Served, Failure> {
     match &launch.output {
-        Output::Callers => run(launch).map(Served::Ended),
+        Output::Callers => run(launch, executable).map(Served::Ended),
         Output::Detached { directory, terminal, remove: _ } => {
-            detach(launch, directory, *terminal).map(Served::Started)
+            detach(launch, directory, *terminal, executable).map(Served::Started)
         }
     }
 }

@@ -7,13 +7,13 @@
 
 use super::failure::{During, Failure, Step};
 use super::sys::{MountAttributes, set_mount_attributes};
-use nix::fcntl::{AtFlags, FcntlArg, SealFlag, fcntl};
+use nix::fcntl::{AtFlags, FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 
 /// nslab's own executable, whatever is at its path by now.
@@ -65,19 +65,37 @@ fn copied(mut file: File) -> Result<OwnedFd, Failure> {
     Ok(memory.into())
 }
 
-/// Executes nslab anew in place of the calling process, with these arguments, and its environment with a variable more.
+/// Has the executable stay open in what is executed, and gives back its number. Closed, it takes its mount with it, for which the
+/// kernel waits until all processors have seen it (a grace period of RCU): that is for a moment when nobody waits.
+pub(super) fn stay_open(executable: &OwnedFd) -> Result<RawFd, Failure> {
+    let keep = || Step::of("keep nslab's own executable open");
+    fcntl(executable, FcntlArg::F_SETFD(FdFlag::empty())).during(keep)?;
+    Ok(executable.as_raw_fd())
+}
+
+/// Has it closed in whatever is executed next.
+pub(super) fn close_on_execution(executable: &OwnedFd) -> Result<(), Failure> {
+    let close = || Step::of("have nslab's own executable closed");
+    fcntl(executable, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).during(close).map(drop)
+}
+
+/// Executes nslab anew in place of the calling process, out of what [`executable`] has given, with these arguments, and its
+/// environment with a variable more.
 ///
 /// # Errors
 /// Always when it returns.
-pub(super) fn execute(arguments: &[String], variable: Option<(&str, &str)>) -> Failure {
-    match try_execute(arguments, variable) {
+pub(super) fn execute(executable: &OwnedFd, arguments: &[String], variable: Option<(&str, &str)>) -> Failure {
+    match try_execute(executable, arguments, variable) {
         Ok(never) => match never {},
         Err(failure) => failure,
     }
 }
 
-fn try_execute(arguments: &[String], variable: Option<(&str, &str)>) -> Result<Infallible, Failure> {
-    let executable = executable()?;
+fn try_execute(
+    executable: &OwnedFd,
+    arguments: &[String],
+    variable: Option<(&str, &str)>,
+) -> Result<Infallible, Failure> {
     let words = std::iter::once("nslab".to_owned()).chain(arguments.iter().cloned()).map(String::into_bytes);
     let added = variable.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     let environment = std::env::vars_os().chain(added).map(|(name, value)| {
@@ -90,5 +108,5 @@ fn try_execute(arguments: &[String], variable: Option<(&str, &str)>) -> Result<I
     // Neither has a NUL in it: the arguments are nslab's own, and the kernel has handed over the environment.
     let strings = |all: Vec<Vec<u8>>| all.into_iter().filter_map(|text| CString::new(text).ok()).collect::<Vec<_>>();
     let (words, environment) = (strings(words.collect()), strings(environment.collect()));
-    nix::unistd::execveat(&executable, c"", &words, &environment, AtFlags::AT_EMPTY_PATH).during(execute)
+    nix::unistd::execveat(executable, c"", &words, &environment, AtFlags::AT_EMPTY_PATH).during(execute)
 }

@@ -74,13 +74,23 @@ pub(super) fn fork() -> Result<Doubled<Pid>, Errno> {
     }
 }
 
-/// Closes all files from this number on (close_range(2)).
+/// Closes all files from this number on, but for one (close_range(2)).
 ///
 /// To be called while this process has opened none that it still wants.
-pub(super) fn close_from(first: u32) -> Result<(), Errno> {
-    // SAFETY: it touches no memory. Whoever still owned one of the files would find it closed, which fails, and harms nothing.
-    let done = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, 0) };
-    Errno::result(done).map(drop)
+pub(super) fn close_from(first: u32, kept: Option<u32>) -> Result<(), Errno> {
+    let close = |from: u32, to: u32| {
+        // SAFETY: it touches no memory. Whoever still owned one of the files would find it closed, which fails, and harms nothing.
+        Errno::result(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) }).map(drop)
+    };
+    match kept.filter(|kept| *kept >= first) {
+        None => close(first, u32::MAX),
+        Some(kept) => {
+            if kept > first {
+                close(first, kept - 1)?;
+            }
+            close(kept + 1, u32::MAX)
+        }
+    }
 }
 
 /// Has SIGPIPE end this process again, as it does where nobody says otherwise: Rust's runtime ignores it, and what is ignored
@@ -138,9 +148,9 @@ pub(super) fn loopback_up() -> Result<(), Errno> {
     Errno::result(done).map(drop)
 }
 
-/// Takes over a file that has just come with a message (SCM_RIGHTS, unix(7)).
+/// Takes over a file that has just come with a message (SCM_RIGHTS, unix(7)), or from who has executed this program.
 pub(super) fn own(received: std::os::fd::RawFd) -> OwnedFd {
-    // SAFETY: the kernel has opened it for this process with the message, and nobody else knows its number.
+    // SAFETY: the kernel has opened it for this process with the message or before its start, and nobody else knows its number.
     unsafe { OwnedFd::from_raw_fd(received) }
 }
 

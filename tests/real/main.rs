@@ -9,6 +9,7 @@ mod check;
 mod cli;
 mod container;
 mod container_crash;
+mod container_many;
 mod crash;
 mod dhcp;
 mod exec;
