@@ -273,12 +273,12 @@ fn is_sleep(pid: u32) -> bool {
 fn nobody_inside_can_write_to_the_launchers_program() {
     ThrowAwayHost::run(|host| {
         let root = busybox(host, "root");
-        // The worst case: all rights, and a program that is the launcher itself (CVE-2019-5736).
+        // While it runs; `launch_escapes` tries it when it has ended (CVE-2019-5736).
         let attack = "for exe in /proc/1/exe /proc/$PPID/exe; do (echo x >> $exe) 2>&1; done; echo tried";
         let said = ok(&["launch", "--rootfs", &root, "--privileged", "sh", "-c", attack]);
         assert!(said.ends_with("tried\n"), "{said}");
-        assert_eq!(said.matches("Read-only file system").count(), 2, "{said}");
+        assert_eq!(said.matches("Text file busy").count(), 2, "{said}");
         let said = ok(&["launch", "--rootfs", &root, "sh", "-c", attack]);
-        assert_eq!(said.matches("Permission denied").count(), 2, "{said}");
+        assert_eq!(said.matches("ermission denied").count(), 2, "{said}");
     });
 }
