@@ -3,11 +3,13 @@
 use super::Nslab;
 use crate::Error;
 use crate::host;
-use crate::launcher::{self, Answer, Failure, Launch, Output, Sealed, Step};
+use crate::launcher::{self, Answer, Cgroup, Failure, Launch, Output, Record, Sealed, Step};
 use crate::model::ContainerName;
 use nix::errno::Errno;
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -41,11 +43,15 @@ impl Nslab {
         // Nobody waits for the lock while the container starts.
         drop(locked);
         launch.name = name.to_string();
-        launch.cgroup = Some(format!("nslab/launched/{name}").into());
+        launch.cgroup = Some(cgroup_of(&name));
         launch.output = Output::Detached { directory, terminal: std::io::stdin().is_terminal(), remove };
         match start(&launch).await {
             Ok(()) => Ok(name),
             Err(failure) => {
+                // A launcher that was killed may have left one running, or its cgroup.
+                let (of, place) = (name.clone(), self.root().launched(&name));
+                let ended = tokio::task::spawn_blocking(move || end(&of, &place)).await;
+                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
                 let locked = self.root().lock().await?;
                 locked.remove_launched(&name)?;
                 locked.remove_if_empty()?;
@@ -53,6 +59,26 @@ impl Nslab {
             }
         }
     }
+}
+
+/// How long the kernel may take to end what was killed.
+const END: Duration = Duration::from_secs(10);
+
+/// What a container's cgroup is called.
+fn cgroup_of(name: &ContainerName) -> PathBuf {
+    format!("nslab/launched/{name}").into()
+}
+
+/// Ends whatever there is of a container whose start has failed.
+fn end(name: &ContainerName, directory: &Path) -> Result<(), Failure> {
+    if let Some(running) = Record::read(directory)?.and_then(|record| record.running) {
+        launcher::stop(&running, Duration::ZERO)?;
+    }
+    if let Some(cgroup) = Cgroup::find(&cgroup_of(name))? {
+        cgroup.end(END)?;
+        cgroup.remove()?;
+    }
+    Ok(())
 }
 
 /// A name that hardly anybody has: that of the program, and a random number.

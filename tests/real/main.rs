@@ -19,6 +19,7 @@ mod interrupt;
 mod ipv6;
 mod launch;
 mod launch_cgroup;
+mod launch_crash;
 mod launch_escapes;
 mod launch_rights;
 mod launch_root;
