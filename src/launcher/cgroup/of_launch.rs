@@ -1,6 +1,6 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
-use super::{Cgroup, OomCounter};
+use super::{Cgroup, OomCounter, launched};
 use crate::launcher::{Failure, Launch};
 use crate::model::container::MemorySize;
 use std::cell::Cell;
@@ -31,6 +31,8 @@ impl OfLaunch {
             Err(error) if limits.is_none() && error.is_not_allowed() => return Ok(None),
             result => result?,
         };
+        // What can't be removed is no reason not to start: it is not this one's.
+        let _ = launched::remove_left(&cgroup);
         let made =
             Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(0), cgroup };
         match made.cgroup.oom_counter() {
