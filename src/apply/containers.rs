@@ -2,14 +2,14 @@
 
 use super::effects::{Effects as _, HostEffects};
 use super::{Context, EffectError};
-use crate::launcher::{self, Answer, Failure, Launch, Output, Record, Sealed, Step};
+use crate::launcher::{self, Answer, Cgroup, Failure, Launch, Output, Record, Sealed, Step};
 use crate::model::{Exec, NodeContainer, NodeName};
 use crate::plan::Op;
 use crate::state::LockedLab;
 use crate::{directory, fault};
 use nix::errno::Errno;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -80,6 +80,7 @@ impl HostEffects {
         let (name, value) = self.container_step(&of.node);
         self.host().end_with_environment(&of.netns.name, name, &value).await?;
         fault::chance()?;
+        remove_cgroup(of.cgroup.clone()).await.map_err(failed)?;
         forget(&of.directory).map_err(|error| failed(failure("remove what is written down of it", &error)))?;
         fault::point(|| "after forgetting the container".into());
         Ok(())
@@ -90,6 +91,21 @@ impl HostEffects {
 pub(super) async fn end(running: launcher::Running, grace: Duration) -> Result<(), Failure> {
     let stopped = tokio::task::spawn_blocking(move || launcher::stop(&running, grace)).await;
     stopped.unwrap_or_else(|_| Err(ended("stop the container")))
+}
+
+/// Removes the cgroup of a container that has ended; fine where there is none.
+///
+/// # Errors
+/// When somebody is in it, or the kernel refuses.
+///
+/// # Cancel safety
+/// What was begun is done to its end.
+pub async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
+    let removed = tokio::task::spawn_blocking(move || match Cgroup::find(&name)? {
+        Some(cgroup) => Ok(cgroup.remove_when_empty(GRACE)?),
+        None => Ok(()),
+    });
+    removed.await.unwrap_or_else(|_| Err(ended("remove the container's cgroup")))
 }
 
 /// Hands the launcher what it is to start, and waits for what it says.

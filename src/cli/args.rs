@@ -1,11 +1,11 @@
 //! The command line as types. Parsing only: nothing here looks at the machine.
 
-use super::args_container::{Containers, KillArguments};
+use super::args_container::{Containers, KillArguments, LogsArguments};
 use super::args_launch::LaunchArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
 use crate::host::ovsdb::Target;
-use crate::model::LabName;
+use crate::model::{ContainerName, LabName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -118,7 +118,7 @@ pub(crate) enum Verb {
     },
     /// Run a command as a container: in namespaces, with a root, rights and limits of its own
     Launch(Box<LaunchArguments>),
-    /// List the containers that nodes are
+    /// List containers: the nodes that are some, and those of no lab
     Ps {
         /// The lab; all of them without
         #[arg(id = "which", value_name = "LAB")]
@@ -132,6 +132,20 @@ pub(crate) enum Verb {
     Restart(Containers),
     /// Send the commands of containers a signal
     Kill(KillArguments),
+    /// Print what a container has printed
+    Logs(LogsArguments),
+    /// Join the terminal of a container, or watch what it prints; Ctrl-P Ctrl-Q leaves
+    Attach {
+        /// The container: NODE, LAB/NODE, or the name of one of no lab
+        #[arg(value_name = "NAME")]
+        container: String,
+    },
+    /// End and forget containers of no lab (`launch --detach`)
+    Rm {
+        /// The containers
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<ContainerName>,
+    },
     /// Ping from one node to another
     Ping(PingArguments),
     /// Check that the nodes reach each other as the topology expects

@@ -3,12 +3,22 @@
 use clap::Args;
 use nix::sys::signal::Signal;
 
-/// Containers by their nodes.
+/// Containers by their names.
 #[derive(Debug, Args)]
 pub(crate) struct Containers {
-    /// The containers: NODE or LAB/NODE
-    #[arg(value_name = "NODE", required = true)]
-    pub(crate) nodes: Vec<String>,
+    /// The containers: NODE, LAB/NODE, or the name of one of no lab
+    #[arg(value_name = "NAME", required = true)]
+    pub(crate) containers: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LogsArguments {
+    /// Go on until the container has ended
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// The container: NODE, LAB/NODE, or the name of one of no lab
+    #[arg(value_name = "NAME")]
+    pub(crate) container: String,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,7 @@
 //! nobody to pass them on.
 
 use super::args::{ExecArguments, Global};
+use super::select::Called;
 use super::{render, select};
 use crate::Error;
 use crate::host::enter::{self, EnterError};
@@ -43,13 +44,14 @@ fn become_command(global: &Global, node: &str, command: Option<&[OsString]>) -> 
 
 fn try_become(global: &Global, node: &str, command: Option<&[OsString]>) -> Result<std::convert::Infallible, Error> {
     let root = StateRoot::new(&global.state_dir)?;
-    let (lab, node) = select::node(&root, global, node)?;
+    let called = select::container(&root, global, node)?;
+    if let Some(record) = Record::read(&called.record(&root))? {
+        return Err(enter_container(&record, &called, command)?);
+    }
     if !crate::host::is_privileged() {
         return Err(Error::NotRoot);
     }
-    if let Some(record) = Record::read(&root.lab(&lab).container(&node))? {
-        return Err(enter_container(&record, &lab, &node, command)?);
-    }
+    let (lab, node) = select::node(&root, global, node)?;
     let shell = || std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
     let of_shell;
     let command = if let Some(command) = command {
@@ -67,13 +69,8 @@ fn try_become(global: &Global, node: &str, command: Option<&[OsString]>) -> Resu
     })
 }
 
-/// Becomes a command in the container that a node is. Its shell is /bin/sh: nobody knows whether the root has the caller's.
-fn enter_container(
-    record: &Record,
-    lab: &LabName,
-    node: &NodeName,
-    command: Option<&[OsString]>,
-) -> Result<Error, Error> {
+/// Becomes a command in a container. Its shell is /bin/sh: nobody knows whether the root has the caller's.
+fn enter_container(record: &Record, called: &Called, command: Option<&[OsString]>) -> Result<Error, Error> {
     let command = match command {
         None => vec!["/bin/sh".to_owned()],
         Some(words) => {
@@ -83,7 +80,7 @@ fn enter_container(
             words.iter().map(text).collect::<Result<_, _>>().map_err(wrong)?
         }
     };
-    let entry = Entry::new(record, command, &[]).ok_or_else(|| Error::Usage(not_running(lab, node)))?;
+    let entry = Entry::new(record, command, &[]).ok_or_else(|| Error::Usage(not_running(called)))?;
     Ok(launcher::become_entrant(&entry).into())
 }
 

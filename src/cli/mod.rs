@@ -47,6 +47,8 @@ pub fn main() -> ExitCode {
         Verb::Exec(arguments) if !arguments.all => return exec::exec(&global, &arguments),
         Verb::Shell { node } => return exec::shell(&global, &node),
         Verb::Launch(arguments) if !arguments.detach => return launch::launch(&global, *arguments),
+        Verb::Logs(arguments) => container::logs(&global, &arguments),
+        Verb::Attach { container } => container::attach(&global, &container),
         Verb::Validate(argument) => inspect::validate(&global, &argument),
         Verb::Schema => Ok(inspect::schema()),
         Verb::Topologies { show } => inspect::topologies(&global, show.as_deref()),
@@ -89,7 +91,10 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Doctor => care::doctor(&nslab, global).await,
             Verb::Gc => care::gc(&nslab, global).await,
             Verb::Launch(arguments) => Ok(launch::detach(&nslab, global, *arguments).await),
+            Verb::Rm { names } => container::remove(&nslab, &names).await,
             Verb::Shell { .. }
+            | Verb::Logs(_)
+            | Verb::Attach { .. }
             | Verb::Validate(_)
             | Verb::Schema
             | Verb::Topologies { .. }

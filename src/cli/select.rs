@@ -2,8 +2,9 @@
 
 use super::args::Global;
 use crate::Error;
-use crate::model::{LabName, NodeName};
+use crate::model::{ContainerName, LabName, NodeName};
 use crate::state::StateRoot;
+use std::path::PathBuf;
 
 /// The lab that is meant: the named one, that of `--lab` or `NSLAB_LAB`, or the only one that is up.
 pub(super) fn lab(root: &StateRoot, global: &Global, named: Option<LabName>) -> Result<LabName, Error> {
@@ -29,6 +30,45 @@ pub(super) fn node(root: &StateRoot, global: &Global, text: &str) -> Result<(Lab
     let named = lab_text.map(LabName::try_from).transpose().map_err(wrong)?;
     let node = NodeName::try_from(node_text).map_err(wrong)?;
     Ok((lab(root, global, named)?, node))
+}
+
+/// A container, by whom it belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Called {
+    /// The node of a lab.
+    Node(LabName, NodeName),
+    /// No lab.
+    Alone(ContainerName),
+}
+
+impl std::fmt::Display for Called {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Node(lab, node) => write!(f, "{lab}/{node}"),
+            Self::Alone(name) => name.fmt(f),
+        }
+    }
+}
+
+impl Called {
+    /// The directory of what is written down of it.
+    pub(super) fn record(&self, root: &StateRoot) -> PathBuf {
+        match self {
+            Self::Node(lab, node) => root.lab(lab).container(node),
+            Self::Alone(name) => root.launched(name),
+        }
+    }
+}
+
+/// The container that `NODE`, `LAB/NODE` or the `NAME` of one of no lab means; a node of this name comes first.
+pub(super) fn container(root: &StateRoot, global: &Global, text: &str) -> Result<Called, Error> {
+    let found = node(root, global, text).map(|(lab, node)| Called::Node(lab, node));
+    let alone = ContainerName::try_from(text).ok().filter(|name| root.launched(name).exists()).map(Called::Alone);
+    match (found, alone) {
+        (Ok(node), _) if node.record(root).exists() => Ok(node),
+        (_, Some(alone)) => Ok(alone),
+        (found, None) => found,
+    }
 }
 
 /// The lab and the link that `LINK` or `LAB/LINK` mean.

@@ -4,7 +4,7 @@ use super::context::condition;
 use super::{Nslab, Options};
 use crate::Error;
 use crate::apply;
-use crate::launcher::{self, EndRecord, Ended, Record};
+use crate::launcher::{self, Cgroup, EndRecord, Ended, Record};
 use crate::model::{LabName, NodeContainer, NodeName};
 use crate::report::{ContainerReport, ContainerState, LabCondition};
 use crate::state::LockedLab;
@@ -18,7 +18,8 @@ impl Nslab {
     /// When there is no such lab, or what is written down of a container can't be read.
     pub fn containers(&self, lab: &LabName) -> Result<Vec<ContainerReport>, Error> {
         let made = self.state(lab)?.made();
-        made.resources.containers.iter().map(|of| report(lab, of)).collect()
+        let of_lab = |of: &NodeContainer| Ok(report(Some(lab), of.node.as_str(), &of.container.command, record(of)?));
+        made.resources.containers.iter().map(of_lab).collect()
     }
 
     /// Starts a container that has ended, and then runs its node's commands in it; one that runs stays as it is.
@@ -62,7 +63,7 @@ impl Nslab {
         let running = record(&of)?.and_then(|record| record.running);
         let is_sent = running.as_ref().map(|running| launcher::signal(running, signal)).transpose()?;
         if is_sent != Some(true) {
-            return Err(Error::Usage(not_running(lab, node)));
+            return Err(Error::Usage(not_running(format!("{lab}/{node}"))));
         }
         while signal == Signal::SIGKILL && running.as_ref().is_some_and(launcher::Running::is_alive) {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -93,57 +94,71 @@ impl Nslab {
     }
 }
 
+/// What a shell adds to a signal's number.
+const SIGNALLED: u8 = 128;
+
 /// What to tell who wants something of a container that has ended.
-pub(crate) fn not_running(lab: &LabName, node: &NodeName) -> String {
-    format!("the container {lab}/{node} does not run: start it with `nslab start {lab}/{node}`")
+pub(crate) fn not_running(container: impl std::fmt::Display) -> String {
+    format!("the container {container} does not run: `nslab ps` tells why; `nslab start` starts one of a lab again")
 }
 
 fn record(of: &NodeContainer) -> Result<Option<Record>, Error> {
     Ok(Record::read(&of.directory)?)
 }
 
-fn report(lab: &LabName, of: &NodeContainer) -> Result<ContainerReport, Error> {
-    let record = record(of)?;
+/// What there is to say of a container with this record.
+pub(super) fn report(lab: Option<&LabName>, name: &str, command: &[String], record: Option<Record>) -> ContainerReport {
     let new = ContainerReport {
-        lab: lab.clone(),
-        node: of.node.clone(),
+        lab: lab.cloned(),
+        name: name.to_owned(),
         state: ContainerState::New,
         pid: None,
+        memory_bytes: None,
         exit_code: None,
         reason: None,
         since_unix_s: None,
-        command: of.container.command.clone(),
+        command: command.to_owned(),
     };
-    let Some(record) = record else { return Ok(new) };
+    let Some(record) = record else { return new };
     let command = record.launch.container.command.clone();
     let with = |state| ContainerReport { state, command, ..new };
-    Ok(match (&record.running, &record.ended) {
+    match (&record.running, &record.ended) {
         (Some(running), _) if running.is_alive() => ContainerReport {
             pid: Some(running.pid),
+            memory_bytes: memory_bytes(&record),
             since_unix_s: Some(running.started_at_unix_s),
             ..with(ContainerState::Running)
         },
         (_, Some(ended)) => {
             let reason = why(&record, ended);
-            let state = if reason.is_some() { ContainerState::Killed } else { ContainerState::Exited };
             let exit_code = Some(ended.ended.code());
+            // A shell that waits for what is killed returns what it would be itself.
+            let is_killed = reason.is_some() && ended.ended.code() > SIGNALLED;
+            let state = if is_killed { ContainerState::Killed } else { ContainerState::Exited };
             ContainerReport { exit_code, reason, since_unix_s: Some(ended.ended_at_unix_s), ..with(state) }
         }
         (Some(_), None) => with(ContainerState::Gone),
         (None, None) => with(ContainerState::New),
-    })
+    }
 }
 
-/// `zion: killed, out of memory (limit 100 MB)`, without the name.
+/// How much memory a container uses, where it has a cgroup that counts it.
+fn memory_bytes(record: &Record) -> Option<u64> {
+    let cgroup = Cgroup::find(record.launch.cgroup.as_deref()?).ok()??;
+    cgroup.usage().ok()?.memory_bytes
+}
+
+/// Why a container ended, where that was not by itself; that something in it was killed for want of memory is told anyway, since
+/// a command that waits for it may end by itself.
 fn why(record: &Record, ended: &EndRecord) -> Option<String> {
+    if ended.out_of_memory {
+        let limit = record.launch.container.limits.memory;
+        return Some(limit.map_or_else(
+            || "killed, out of memory".to_owned(),
+            |limit| format!("killed, out of memory (limit {limit})"),
+        ));
+    }
     let Ended::Signal(signal) = ended.ended else { return None };
-    let limit = record.launch.container.limits.memory;
-    Some(match (ended.out_of_memory, limit) {
-        (true, Some(limit)) => format!("killed, out of memory (limit {limit})"),
-        (true, None) => "killed, out of memory".to_owned(),
-        (false, _) => {
-            let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());
-            format!("killed by {name}")
-        }
-    })
+    let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());
+    Some(format!("killed by {name}"))
 }

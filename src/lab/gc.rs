@@ -49,6 +49,9 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
             Err(error) => report.failed.push(format!("{rules}: {error}")),
         }
     }
+    for name in nslab.forget_ended().await? {
+        report.removed.push(format!("the container {name}, which has ended"));
+    }
     nslab.tidy().await?;
     Ok(report)
 }

@@ -1,15 +1,18 @@
 //! Containers that belong to no lab and that nobody waits for.
 
 use super::Nslab;
+use super::container::{not_running, report};
 use crate::Error;
+use crate::apply;
 use crate::host;
-use crate::launcher::{self, Answer, Cgroup, Failure, Launch, Output, Record, Sealed, Step};
+use crate::launcher::{self, Answer, Failure, Launch, Output, Record, Sealed, Step};
 use crate::model::ContainerName;
+use crate::report::ContainerReport;
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -48,37 +51,109 @@ impl Nslab {
         match start(&launch).await {
             Ok(()) => Ok(name),
             Err(failure) => {
-                // A launcher that was killed may have left one running, or its cgroup.
-                let (of, place) = (name.clone(), self.root().launched(&name));
-                let ended = tokio::task::spawn_blocking(move || end(&of, &place)).await;
-                ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))?;
-                let locked = self.root().lock().await?;
-                locked.remove_launched(&name)?;
-                locked.remove_if_empty()?;
+                // A launcher that was killed may have left it running, or its cgroup.
+                self.remove_launched(&name).await?;
                 Err(failure)
             }
         }
     }
 }
 
-/// How long the kernel may take to end what was killed.
-const END: Duration = Duration::from_secs(10);
+impl Nslab {
+    /// The containers of no lab, in alphabetical order.
+    ///
+    /// # Errors
+    /// When what is written down of one can't be read.
+    pub fn launched(&self) -> Result<Vec<ContainerReport>, Error> {
+        let mut all = Vec::new();
+        for name in self.root().launched_names()? {
+            let record = Record::read(&self.root().launched(&name))?;
+            all.push(report(None, name.as_str(), &[], record));
+        }
+        Ok(all)
+    }
 
-/// What a container's cgroup is called.
-fn cgroup_of(name: &ContainerName) -> PathBuf {
-    format!("nslab/launched/{name}").into()
+    /// Stops a container of no lab: it is asked to end, and killed after ten seconds.
+    ///
+    /// # Errors
+    /// When it can't be ended.
+    ///
+    /// # Cancel safety
+    /// A signal that was sent stays sent.
+    pub async fn stop_launched(&self, name: &ContainerName) -> Result<(), Error> {
+        if let Some(running) = self.launched_record(name)?.and_then(|record| record.running) {
+            apply::end_container(running).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends the command of a container of no lab a signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    ///
+    /// # Cancel safety
+    /// It does not wait.
+    pub fn kill_launched(&self, name: &ContainerName, signal: Signal) -> Result<(), Error> {
+        let running = self.launched_record(name)?.and_then(|record| record.running);
+        match running.map(|running| launcher::signal(&running, signal)).transpose()? {
+            Some(true) => Ok(()),
+            _ => Err(Error::Usage(not_running(name))),
+        }
+    }
+
+    /// Ends a container of no lab where it runs, and forgets it: its record, its log, its cgroup.
+    ///
+    /// # Errors
+    /// When there is none of that name, or something of it can't be removed.
+    ///
+    /// # Cancel safety
+    /// Done again, it goes on.
+    pub async fn remove_launched(&self, name: &ContainerName) -> Result<(), Error> {
+        if !self.root().launched(name).exists() {
+            let there: Vec<String> = self.root().launched_names()?.iter().map(ToString::to_string).collect();
+            let there = if there.is_empty() { String::new() } else { format!("; there is {}", there.join(", ")) };
+            return Err(Error::Usage(format!("there is no container {name} of no lab{there}")));
+        }
+        self.stop_launched(name).await?;
+        apply::remove_cgroup(cgroup_of(name)).await?;
+        let locked = self.root().lock().await?;
+        locked.remove_launched(name)?;
+        Ok(locked.remove_if_empty()?)
+    }
+
+    /// Forgets the containers of no lab that were to be forgotten with their end, and could not see to that themselves.
+    ///
+    /// # Errors
+    /// As [`Nslab::remove_launched`].
+    ///
+    /// # Cancel safety
+    /// As [`Nslab::remove_launched`].
+    pub(super) async fn forget_ended(&self) -> Result<Vec<ContainerName>, Error> {
+        let mut forgotten = Vec::new();
+        for name in self.root().launched_names()? {
+            let record = self.launched_record(&name)?;
+            let is_over =
+                record.is_some_and(|record| !record.is_alive() && record.running.is_some() && removes(&record));
+            if is_over {
+                self.remove_launched(&name).await?;
+                forgotten.push(name);
+            }
+        }
+        Ok(forgotten)
+    }
+
+    fn launched_record(&self, name: &ContainerName) -> Result<Option<Record>, Error> {
+        Ok(Record::read(&self.root().launched(name))?)
+    }
 }
 
-/// Ends whatever there is of a container whose start has failed.
-fn end(name: &ContainerName, directory: &Path) -> Result<(), Failure> {
-    if let Some(running) = Record::read(directory)?.and_then(|record| record.running) {
-        launcher::stop(&running, Duration::ZERO)?;
-    }
-    if let Some(cgroup) = Cgroup::find(&cgroup_of(name))? {
-        cgroup.end(END)?;
-        cgroup.remove()?;
-    }
-    Ok(())
+fn removes(record: &Record) -> bool {
+    matches!(record.launch.output, Output::Detached { remove: true, .. })
+}
+
+fn cgroup_of(name: &ContainerName) -> PathBuf {
+    format!("nslab/launched/{name}").into()
 }
 
 /// A name that hardly anybody has: that of the program, and a random number.

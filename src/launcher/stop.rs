@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long the kernel may take to end one that was killed.
 const KILL: Duration = Duration::from_secs(10);
 
+/// How long process 1 may take to say how its command ended.
+const SAY: Duration = Duration::from_secs(5);
+
 /// Asks a container to end (SIGTERM), kills it where it has not in time, and returns once it has ended. One that has ended
 /// before is fine.
 ///
@@ -23,19 +26,35 @@ pub fn stop(running: &Running, grace: Duration) -> Result<(), Failure> {
     if has_ended(&process, grace)? {
         return Ok(());
     }
+    // Its command first: process 1 then says how it ended, and ends all the rest.
+    if let Some(command) = command_of(running)? {
+        send(&command, Signal::SIGKILL)?;
+        if has_ended(&process, SAY)? {
+            return Ok(());
+        }
+    }
     send(&process, Signal::SIGKILL)?;
     if has_ended(&process, KILL)? { Ok(()) } else { Err(Step::of("end the container").failed()(Errno::ETIMEDOUT)) }
 }
 
-/// Sends a container's process 1 a signal, which it passes on to the command; SIGKILL ends all of the container. Says whether
-/// there was somebody to hear it.
+/// Sends a container's command a signal, whose end is that of the container. Says whether there was somebody to hear it.
 ///
 /// # Errors
 /// When the kernel does not let it be signalled.
 pub fn signal(running: &Running, signal: Signal) -> Result<bool, Failure> {
     let Some(process) = held(running)? else { return Ok(false) };
-    send(&process, signal)?;
+    // Process 1 passes on what it can catch, and that is not everything.
+    send(&command_of(running)?.unwrap_or(process), signal)?;
     Ok(true)
+}
+
+/// The command, held on to: the child that process 1 had first. Those whom it has inherited are the command's descendants.
+fn command_of(running: &Running) -> Result<Option<OwnedFd>, Failure> {
+    let pid = running.pid;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| Running::of(child.parse().ok()?).ok());
+    let Some(eldest) = children.min_by_key(|child| child.started_ticks) else { return Ok(None) };
+    held(&eldest)
 }
 
 /// Process 1, held on to: its number may pass to another process, this does not.

@@ -1,19 +1,22 @@
 //! What `ps` tells.
 
-use crate::model::{LabName, NodeName};
+use crate::model::LabName;
 use serde::Serialize;
 
-/// A container that a node is.
+/// A container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ContainerReport {
-    /// The lab.
-    pub lab: LabName,
-    /// The node.
-    pub node: NodeName,
+    /// The lab that it is a node of, where it is.
+    pub lab: Option<LabName>,
+    /// What it is called; its node's name.
+    pub name: String,
     /// Whether it runs.
     pub state: ContainerState,
     /// Its process 1, while it runs.
     pub pid: Option<i32>,
+    /// How much memory it uses, in bytes, while it runs and that is counted: with the files that the kernel keeps in memory
+    /// for it.
+    pub memory_bytes: Option<u64>,
     /// The exit code, as a shell tells it, once it has ended.
     pub exit_code: Option<u8>,
     /// Why it has ended, where that was not by itself.

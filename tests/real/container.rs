@@ -1,5 +1,6 @@
 //! Nodes that are containers.
 
+use crate::support::cgroups::Cgroups;
 use crate::support::run::{fails, json, ok, sh, text};
 use crate::support::walk::topology;
 use crate::support::{ThrowAwayHost, nslab, wait_until};
@@ -14,7 +15,7 @@ fn root(host: &ThrowAwayHost) -> String {
     sh(&format!(
         "mkdir -p {path}/bin {path}/etc {path}/proc {path}/sys {path}/dev {path}/tmp
          [ -e {path}/bin/busybox ] || cp /usr/bin/busybox {path}/bin/
-         for applet in sh sleep cat ping nc hostname true ls echo id test; do ln -sf busybox {path}/bin/$applet; done
+         for applet in sh sleep tail cat ping nc hostname true ls echo id test; do ln -sf busybox {path}/bin/$applet; done
          : > {path}/etc/hosts"
     ));
     path
@@ -159,5 +160,49 @@ fn down_takes_containers_along_whatever_has_become_of_them() {
         ok(&["down"]);
         let is_gone = || !std::path::Path::new(&format!("/proc/{pid}")).exists();
         wait_until("the container is gone", PATIENCE, is_gone);
+    });
+}
+
+#[test]
+fn a_container_has_a_cgroup_until_its_lab_goes() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let file = lab(host, SERVER);
+        ok(&["up", &file]);
+        let all = cgroups.all();
+        assert!(all.iter().any(|name| name.ends_with("nslab/matrix/zion")), "{all:?}");
+        assert!(ps("zion")["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{}", ps("zion"));
+        // One that is started anew has one of the same name.
+        ok(&["restart", "zion"]);
+        assert_eq!(cgroups.all(), all);
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn what_killed_a_container_is_told() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        // It eats memory without end: a line of zeros that never does.
+        let eater = "command: [tail, /dev/zero], limits: {memory: 100MB, swap: 0}";
+        ok(&["up", &lab(host, eater)]);
+        wait_until("the eater is killed", PATIENCE, || ps("zion")["state"] == "killed");
+        let told = ps("zion");
+        assert_eq!(told["reason"], "killed, out of memory (limit 100 MB)", "{told}");
+        assert_eq!(told["exit_code"], 137, "{told}");
+        assert!(ok(&["ps"]).contains("killed, out of memory (limit 100 MB)"));
+        // The lab is unharmed.
+        assert_eq!(ps("io")["state"], "running");
+        ok(&["check"]);
+        ok(&["kill", "io"]);
+        let told = ps("io");
+        assert_eq!(
+            (told["reason"].as_str(), told["exit_code"].as_i64()),
+            (Some("killed by SIGKILL"), Some(137)),
+            "{told}"
+        );
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
     });
 }

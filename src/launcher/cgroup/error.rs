@@ -125,10 +125,16 @@ pub enum CgroupError {
 }
 
 impl CgroupError {
-    /// Whether it is only that the caller may not have cgroups here: where nothing is to be limited, a container can do
-    /// without.
-    pub fn is_not_allowed(&self) -> bool {
-        matches!(self, Self::NotDelegated { .. } | Self::ReadOnly { .. } | Self::InternalProcesses { .. })
+    /// Whether it is only that there are no cgroups here, or none for the caller: where nothing is to be limited, a container
+    /// can do without.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::ControllerAbsent { .. }
+                | Self::NotDelegated { .. }
+                | Self::ReadOnly { .. }
+                | Self::InternalProcesses { .. }
+        )
     }
 }
 

@@ -39,12 +39,15 @@ use limits::Setting;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use systemd::{Asked, Placeholder};
 use tree::Tree;
 
 /// How long systemd has to notice that a scope is empty.
 const NOTICE: Duration = Duration::from_secs(5);
+
+/// How often is looked whether one is empty: version 1 tells nobody.
+const LOOK: Duration = Duration::from_millis(2);
 
 /// A container's cgroup, in all hierarchies that it is in.
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Cgroup {
     ///
     /// # Errors
     /// Where nothing that the caller may use has what the limits want, and when the kernel or systemd refuses. Nothing is left
-    /// then. [`CgroupError::is_not_allowed`] says whether a container without limits can do without.
+    /// then. [`CgroupError::is_unavailable`] says whether a container without limits can do without.
     pub fn create(name: &Path, limits: &Limits) -> Result<Self, CgroupError> {
         check(name)?;
         let machine = Machine(hierarchy::look()?);
@@ -218,6 +221,21 @@ impl Cgroup {
                     return Ok(());
                 }
                 Err(CgroupError::Silent { action: format!("remove {unit}"), seconds: NOTICE.as_secs() })
+            }
+        }
+    }
+
+    /// Removes it once all in it have ended, which nobody is told to do here: what runs in a cgroup of this name without having
+    /// been ended is somebody else's.
+    ///
+    /// # Errors
+    /// As [`Cgroup::remove`].
+    pub fn remove_when_empty(&self, within: Duration) -> Result<(), CgroupError> {
+        let deadline = Instant::now() + within;
+        loop {
+            match self.remove() {
+                Err(CgroupError::Occupied { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                result => return result,
             }
         }
     }

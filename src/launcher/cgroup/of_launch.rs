@@ -28,7 +28,7 @@ impl OfLaunch {
         let Some(name) = &launch.cgroup else { return Ok(None) };
         let limits = &launch.container.limits;
         let cgroup = match Cgroup::create(name, limits) {
-            Err(error) if limits.is_none() && error.is_not_allowed() => return Ok(None),
+            Err(error) if limits.is_none() && error.is_unavailable() => return Ok(None),
             result => result?,
         };
         // What can't be removed is no reason not to start: it is not this one's.
