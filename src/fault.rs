@@ -5,6 +5,8 @@
 //! - `NSLAB_TEST_CRASH_AT=N`: SIGKILL to itself at the Nth point.
 //! - `NSLAB_TEST_INTERRUPT_AT=N`: SIGINT to itself at the Nth point; another signal where `NSLAB_TEST_SIGNAL` names one.
 //! - `NSLAB_TEST_FAIL_AT=N,M…`: the Nth chance to fail is taken, and the Mth.
+//! - `NSLAB_TEST_END_AT=PLACE`, `NSLAB_TEST_FAIL_IN=PLACE`: the launcher's processes end there, as by SIGKILL, or fail. They share an
+//!   environment, and count for themselves: so places have names.
 //! - `NSLAB_TEST_LACKS=NAME`: the kernel is taken for one without that.
 //! - `NSLAB_TEST_HELPER_CRASH_AT`, `NSLAB_TEST_HELPER_POINTS`: the same of the helpers that it starts, which inherit nothing
 //!   otherwise.
@@ -30,6 +32,16 @@ pub(crate) fn chance() -> Result<(), Injected> {
     Ok(())
 }
 
+/// A place in one of the launcher's processes; may not return.
+///
+/// # Errors
+/// When a test asked for it.
+#[cfg(not(feature = "fault-injection"))]
+#[inline]
+pub(crate) fn at(_place: &str) -> Result<(), Injected> {
+    Ok(())
+}
+
 /// Whether a test wants a kernel without this.
 #[cfg(not(feature = "fault-injection"))]
 #[inline]
@@ -44,7 +56,7 @@ pub(crate) fn of_helpers() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 #[cfg(feature = "fault-injection")]
-pub(crate) use enabled::{chance, lacks, of_helpers, point};
+pub(crate) use enabled::{at, chance, lacks, of_helpers, point};
 
 #[cfg(feature = "fault-injection")]
 mod enabled {
@@ -99,6 +111,20 @@ mod enabled {
         let number = CHANCES.fetch_add(1, Ordering::SeqCst) + 1;
         note(|| format!("chance {number}"));
         if FAIL_AT.contains(&number) { Err(Injected) } else { Ok(()) }
+    }
+
+    /// See the module's head.
+    ///
+    /// # Errors
+    /// When this is the place that the test chose.
+    pub(crate) fn at(place: &str) -> Result<(), Injected> {
+        let is_chosen = |variable: &str| std::env::var(variable).is_ok_and(|chosen| chosen == place);
+        if is_chosen("NSLAB_TEST_END_AT") {
+            let _ = raise(Signal::SIGKILL);
+            // The first process of a PID namespace does not hear it from within.
+            std::process::exit(128 + Signal::SIGKILL as i32);
+        }
+        if is_chosen("NSLAB_TEST_FAIL_IN") { Err(Injected) } else { Ok(()) }
     }
 
     /// See the module's head.

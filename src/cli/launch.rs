@@ -58,9 +58,7 @@ fn asked_for(global: &Global, arguments: LaunchArguments) -> Result<Launch, Erro
     let rights = rights(&arguments);
     let name = arguments.hostname.clone().unwrap_or_else(|| program(&arguments.command));
     let limits = Limits { memory: arguments.memory, swap: arguments.swap, cpus: arguments.cpus, pids: arguments.pids };
-    // A name that nobody else has: a process's number would be another one's in another PID namespace.
-    let number = u64::from_be_bytes(crate::host::random_bytes()?);
-    let cgroup = (!limits.is_none()).then(|| PathBuf::from(format!("nslab/launched/{number:016x}")));
+    let cgroup = if limits.is_none() { None } else { Some(launcher::cgroup_of_caller()?) };
     let root = root(&arguments)?;
     let container = Container {
         environment: Environment { inherited: root == Root::Callers, variables: arguments.env.into_iter().collect() },

@@ -51,9 +51,8 @@ impl Nslab {
         match start(&launch).await {
             Ok(()) => Ok(name),
             Err(failure) => {
-                let locked = self.root().lock().await?;
-                locked.remove_launched(&name)?;
-                locked.remove_if_empty()?;
+                // A launcher that was killed may have left it running, or its cgroup.
+                self.remove_launched(&name).await?;
                 Err(failure)
             }
         }

@@ -78,7 +78,7 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
                 let entered = entrance.map_or(Ok(()), |entrance| entrance.enter());
                 sys::exit(inside::run_entered(&known, &other, entered));
             }
-            Doubled::Parent((pid, handle)) => Ok(Child { pid, handle, channel, cgroup: None }),
+            Doubled::Parent((pid, handle)) => Ok(Child { pid, handle, channel, cgroup: None, has_reaper: None }),
         }
     })
 }

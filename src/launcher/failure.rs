@@ -99,6 +99,11 @@ impl Failure {
     }
 }
 
+/// A place between two steps, at which a test may have the process end, or fail.
+pub(super) fn at(place: &str) -> Result<(), Failure> {
+    crate::fault::at(place).map_err(|crate::fault::Injected| Step::of(format!("go on {place}")).failed()(Errno::EIO))
+}
+
 /// Adds the step to what nix and rustix answer.
 pub(super) trait During<T> {
     /// Says which step a call was for.

@@ -62,6 +62,15 @@ impl Ended {
     }
 }
 
+impl std::fmt::Display for Ended {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Code(code) => write!(formatter, "code {code}"),
+            Self::Signal(signal) => write!(formatter, "signal {signal}"),
+        }
+    }
+}
+
 /// The longest message, in bytes.
 const LONGEST: usize = 16 * 1024;
 
@@ -106,8 +115,8 @@ impl Channel {
             let mut into = [IoSliceMut::new(&mut text)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             match recvmsg::<()>(self.0.as_raw_fd(), &mut into, Some(&mut space), flags) {
-                Err(nix::errno::Errno::EINTR) => {}
-                Err(nix::errno::Errno::ECONNRESET) => return Ok(None),
+                // Said once by the kernel where the other one has ended and not heard all: what he has said himself is still there.
+                Err(nix::errno::Errno::EINTR | nix::errno::Errno::ECONNRESET) => {}
                 Err(errno) => return Err(listen().failed()(errno)),
                 Ok(message) => {
                     let control = message.cmsgs().during(listen)?;
@@ -125,5 +134,20 @@ impl Channel {
         }
         let message = serde_json::from_slice(&text[..bytes]).map_err(|_| nix::errno::Errno::EBADMSG).during(listen)?;
         Ok(Some((message, file)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_last_is_heard_though_nobody_has_listened() {
+        let (one, other) = pair().unwrap();
+        one.say(&FromOutside::Proceed, None).unwrap();
+        other.say(&FromInside::Running, None).unwrap();
+        drop(other);
+        assert_eq!(one.hear::<FromInside>().unwrap().map(|(said, _)| said), Some(FromInside::Running));
+        assert!(one.hear::<FromInside>().unwrap().is_none());
     }
 }

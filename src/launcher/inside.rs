@@ -2,7 +2,7 @@
 //! command itself.
 
 use super::cgroup::protect_from_oom;
-use super::failure::{During, Failure, Step};
+use super::failure::{During, Failure, Step, at};
 use super::farewell::Farewell;
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
 use super::launch::Output;
@@ -41,14 +41,18 @@ pub(super) fn run(
 
 fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -> Result<Ended, Failure> {
     const NOBODY: Ended = Ended::Code(0); // whoever started this has ended, and nobody waits for the code
+    at("inside, after the clone")?;
     if !is_told(channel, &FromOutside::Proceed)? {
         return Ok(NOBODY);
     }
+    at("inside, before it is set up")?;
     set_up(known)?;
+    at("inside, when it is set up")?;
     if let Output::Detached { .. } = known.launch.output {
         // Whose terminal it was started from is to be able to go.
         nix::unistd::setsid().during(|| Step::of("begin a session"))?;
         channel.say(&FromInside::Ready, None)?;
+        at("inside, when it is ready")?;
         if !is_told(channel, &FromOutside::Run)? {
             return Ok(NOBODY);
         }
@@ -58,14 +62,19 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
         // Before there is somebody who could.
         rights::undumpable()?;
         let reaper = Reaper::prepare(known.launch, known.has_terminal, recording, channel)?;
+        at("inside, before the command")?;
         let payload = start_payload(known, &reaper)?;
+        at("inside, with the command")?;
         // Without it, it is as likely to be killed as others of its size.
         let _ = protect_from_oom();
         channel.say(&FromInside::Running, None)?;
+        at("inside, when the command runs")?;
         known.rights.confine_init()?;
+        at("inside, without rights")?;
         // Where the kernel does not count them, there is nothing to say.
         let kills = || known.oom.as_ref().and_then(|counter| counter.kills().ok()).unwrap_or(0);
         let ended = reaper.run(payload, (!is_detached).then_some(channel), || kills() > 0)?;
+        at("inside, after the end")?;
         if !is_detached && kills() > 0 {
             channel.say(&FromInside::OutOfMemory { kills: kills() }, None)?;
         }
@@ -134,7 +143,7 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
     match sys::fork().during(|| Step::of("fork"))? {
         Doubled::Child => {
             drop(sink);
-            let failure = match reaper.equip_payload() {
+            let failure = match at("in the command's process").and_then(|()| reaper.equip_payload()) {
                 Ok(()) => become_payload(known),
                 Err(failure) => failure,
             };
@@ -164,5 +173,6 @@ fn prepare_payload(known: &Known<'_>) -> Result<(), Failure> {
     command::enter_directory(&known.launch.container)?;
     sys::default_sigpipe().during(|| Step::of("have SIGPIPE end the command"))?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&known.mask), None).during(|| Step::of("unblock signals"))?;
-    known.rights.confine_payload()
+    known.rights.confine_payload()?;
+    at("without the command's rights")
 }

@@ -38,7 +38,7 @@ mod sys;
 mod terminal;
 
 pub use attach::{Left, join as attach};
-pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, protect_from_oom};
+pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, protect_from_oom};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;

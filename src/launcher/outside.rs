@@ -2,7 +2,7 @@
 
 use super::cgroup::{OfLaunch, OomCounter};
 use super::command::Prepared;
-use super::failure::{During, Failure, Step};
+use super::failure::{During, Failure, Step, at};
 use super::farewell::Farewell;
 use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
 use super::launch::{Launch, Output};
@@ -48,6 +48,8 @@ pub(super) struct Child {
     pub(super) channel: Channel,
     /// The cgroup that was made for it.
     pub(super) cgroup: Option<OfLaunch>,
+    /// What a container is called whose process 1 is nslab's own, and says how the command has ended.
+    pub(super) has_reaper: Option<String>,
 }
 
 /// What is passed on to a container whose launcher is sent it.
@@ -94,11 +96,17 @@ pub(super) fn attended(
     let signals = SignalFd::with_flags(&passed_on, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK);
     let signals = signals.during(|| Step::of("receive signals"))?;
     let child = start(mask)?;
-    let said = attend(&child, &signals);
+    let said = attend(&child, &signals).and_then(|said| at("after the end").map(|()| said));
+    let has_reaper = child.has_reaper.clone();
     let status = end(child);
-    Ok(match said? {
-        Some(said) => said,
-        None => status?,
+    Ok(match (said?, has_reaper) {
+        (Some(said), _) => said,
+        (None, None) => status?,
+        (None, Some(name)) => {
+            let status = status?;
+            say(&format!("{name}: its process 1 was ended: {status}"));
+            status
+        }
     })
 }
 
@@ -108,11 +116,14 @@ pub(super) fn attended(
 /// When it could not be started. Nothing is left of it then but the record.
 fn detach(launch: &Launch, directory: &Path, terminal: bool, executable: Option<OwnedFd>) -> Result<Running, Failure> {
     record::write(directory, record::names::CONTAINER, launch)?;
+    at("with a record")?;
     let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
     let child = start(launch, terminal, SigSet::empty(), Some(recording), executable)?;
     match see_off(&child, directory) {
         Ok(running) => Ok(running),
         Err(failure) => {
+            // Where its command runs already, it does not wait for anybody.
+            send(&child, Signal::SIGKILL);
             end(child)?;
             Err(failure)
         }
@@ -122,10 +133,14 @@ fn detach(launch: &Launch, directory: &Path, terminal: bool, executable: Option<
 /// Has a container's command run, once it is written down which process that is.
 fn see_off(child: &Child, directory: &Path) -> Result<Running, Failure> {
     expect(child, &FromInside::Ready)?;
+    at("when process 1 is ready")?;
     let running = Running::of(child.pid.as_raw())?;
     record::write(directory, record::names::RUNNING, &running)?;
+    at("when it is written down")?;
     child.channel.say(&FromOutside::Run, None)?;
+    at("when the command may run")?;
     expect(child, &FromInside::Running)?;
+    at("when the command runs")?;
     Ok(running)
 }
 
@@ -161,6 +176,7 @@ fn start(
     let command = Prepared::new(container, has_terminal)?;
     let rights = rights::Prepared::new(container)?;
     let (channel, other) = handshake::pair()?;
+    at("before anything is made")?;
     let mut cgroup = OfLaunch::make(launch)?;
     if let Some(cgroup) = &cgroup {
         told(&|| format!("made the cgroup {}", cgroup.words()));
@@ -170,7 +186,8 @@ fn start(
     let known = Known { launch, command, rights, has_terminal, oom, mask };
     let clone = || Step::of("clone a process into new namespaces");
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
-    let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
+    let flags = namespaces::clone_flags(&container.namespaces);
+    let (pid, handle) = match at("before the clone").and_then(|()| sys::clone(flags, into).during(clone)) {
         Ok(Doubled::Child) => {
             drop((channel, executable));
             sys::exit(inside::run(&known, recording, farewell, &other));
@@ -182,8 +199,9 @@ fn start(
         }
     };
     drop(other);
-    let added = cgroup.as_mut().map_or(Ok(()), |cgroup| cgroup.add(pid));
-    let child = Child { pid, handle, channel, cgroup };
+    let added = at("after the clone").and_then(|()| cgroup.as_mut().map_or(Ok(()), |cgroup| cgroup.add(pid)));
+    let has_reaper = (container.namespaces.pid || has_terminal).then(|| launch.name.clone());
+    let child = Child { pid, handle, channel, cgroup, has_reaper };
     told(&|| format!("cloned process {pid} into {}", namespaces::words(&container.namespaces)));
     if let Err(failure) = added.and_then(|()| proceed(&child, launch, &told)) {
         end(child)?;
@@ -195,11 +213,14 @@ fn start(
 
 /// Does for process 1 what it can't do itself, and lets it go on.
 fn proceed(child: &Child, launch: &Launch, told: &dyn Fn(&dyn Fn() -> String)) -> Result<(), Failure> {
+    at("before the maps")?;
     if let Some(user_maps) = &launch.container.namespaces.user {
         maps::write(child.pid, user_maps)?;
         told(&|| format!("wrote the maps of its user namespace: {}", maps::words(child.pid)));
     }
-    child.channel.say(&FromOutside::Proceed, None)
+    at("before process 1 may proceed")?;
+    child.channel.say(&FromOutside::Proceed, None)?;
+    at("when process 1 may proceed")
 }
 
 /// Passes signals on until the container has ended; says how, where process 1 did.
@@ -296,7 +317,7 @@ fn send(child: &Child, signal: Signal) {
 /// Sees to the end of process 1, which comes by itself as soon as nobody listens to it any more, and takes back what was made
 /// for it.
 fn end(child: Child) -> Result<Ended, Failure> {
-    let Child { pid, handle: _, channel, cgroup } = child;
+    let Child { pid, handle: _, channel, cgroup, has_reaper: _ } = child;
     drop(channel);
     let ended = loop {
         match waitpid(pid, None) {

@@ -79,7 +79,7 @@ pub(super) fn unix_s() -> u64 {
 }
 
 /// The start of a process that has not ended; one that nobody has waited for yet has.
-fn started_ticks(pid: i32) -> Option<u64> {
+pub(super) fn started_ticks(pid: i32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is a name in parentheses that may hold anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();

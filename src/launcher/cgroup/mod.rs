@@ -18,6 +18,7 @@
 mod entrance;
 mod error;
 mod hierarchy;
+mod launched;
 mod limits;
 mod members;
 mod of_launch;
@@ -28,6 +29,7 @@ mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
+pub use launched::cgroup_of_caller;
 pub(super) use of_launch::OfLaunch;
 pub use oom::{OomCounter, protect_from_oom};
 pub(super) use way_out::WaysOut;

@@ -1,6 +1,6 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
-use super::{Cgroup, OomCounter, WaysOut};
+use super::{Cgroup, OomCounter, WaysOut, launched};
 use crate::launcher::failure::During;
 use crate::launcher::{Failure, Launch, Step};
 use crate::model::container::MemorySize;
@@ -32,6 +32,8 @@ impl OfLaunch {
             Err(error) if limits.is_none() && error.is_unavailable() => return Ok(None),
             result => result?,
         };
+        // What can't be removed is no reason not to start: it is not this one's.
+        let _ = launched::remove_left(&cgroup);
         let made =
             Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(0), cgroup };
         match made.cgroup.oom_counter() {

@@ -1,0 +1,95 @@
+//! The cgroups of containers that somebody waits for. Each is named for the process that does, so that it can be told which were
+//! left by one that was killed: the next such process removes them.
+
+use super::super::failure::{During, Failure, Step};
+use super::super::record::started_ticks;
+use super::{Cgroup, CgroupError, members};
+use nix::errno::Errno;
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What they are all in.
+const PLACE: &str = "nslab/launched";
+
+/// How long what is left of a container may take to end.
+const END: Duration = Duration::from_secs(10);
+
+/// A process, as long as the machine is up: its PID namespace, its number there, and when it was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Owner {
+    namespace: u64,
+    pid: i32,
+    started_ticks: u64,
+}
+
+impl Owner {
+    fn caller() -> Option<Self> {
+        let pid = nix::unistd::getpid().as_raw();
+        Some(Self { namespace: namespace()?, pid, started_ticks: started_ticks(pid)? })
+    }
+
+    fn name(self) -> String {
+        let Self { namespace, pid, started_ticks } = self;
+        format!("by-{namespace}-{pid}-{started_ticks}")
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        let mut parts = name.strip_prefix("by-")?.split('-');
+        let namespace = parts.next()?.parse().ok()?;
+        let owner = Self { namespace, pid: parts.next()?.parse().ok()?, started_ticks: parts.next()?.parse().ok()? };
+        parts.next().is_none().then_some(owner)
+    }
+
+    /// Whether it is known to have ended: of other PID namespaces nothing is.
+    fn has_ended(self) -> bool {
+        namespace() == Some(self.namespace) && started_ticks(self.pid) != Some(self.started_ticks)
+    }
+}
+
+fn namespace() -> Option<u64> {
+    std::fs::metadata("/proc/self/ns/pid").map(|file| file.ino()).ok()
+}
+
+/// What the cgroup is called of the container that the calling process is to wait for.
+///
+/// # Errors
+/// When /proc is not there.
+pub fn cgroup_of_caller() -> Result<PathBuf, Failure> {
+    let owner = Owner::caller().ok_or(Errno::ENOENT).during(|| Step::of("look at the process itself in /proc"))?;
+    Ok(Path::new(PLACE).join(owner.name()))
+}
+
+/// Ends and removes what processes have left that were killed, beside this one.
+pub(super) fn remove_left(beside: &Cgroup) -> Result<(), CgroupError> {
+    let mut left = BTreeSet::new();
+    for place in beside.directories().iter().filter_map(|directory| directory.parent()) {
+        let names = members::below(place)?.into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        left.extend(names.filter(|name| Owner::of(name).is_some_and(Owner::has_ended)));
+    }
+    for name in left {
+        if let Some(cgroup) = Cgroup::find(&Path::new(PLACE).join(name))? {
+            cgroup.end(END)?;
+            cgroup.remove()?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_whose_it_is() {
+        let own = Owner::caller().unwrap();
+        assert_eq!(Owner::of(&own.name()), Some(own));
+        assert!(!own.has_ended());
+        assert!(Owner { started_ticks: own.started_ticks + 1, ..own }.has_ended());
+        assert!(!Owner { namespace: 1, started_ticks: 1, ..own }.has_ended(), "nobody knows");
+        for name in ["by-1-2", "by-1-2-3-4", "1-2-3", "by-a-2-3", "web"] {
+            assert_eq!(Owner::of(name), None, "{name}");
+        }
+    }
+}
