@@ -5,6 +5,7 @@ use crate::Error;
 use crate::host;
 use crate::launcher::{self, Answer, Failure, Launch, Output, Sealed, Step};
 use crate::model::ContainerName;
+use crate::state::{StateError, StateRoot};
 use nix::errno::Errno;
 use std::io::IsTerminal;
 use std::process::Stdio;
@@ -25,7 +26,8 @@ impl Nslab {
         name: Option<ContainerName>,
         remove: bool,
     ) -> Result<ContainerName, Error> {
-        let locked = self.root().lock().await?;
+        let root = self.root().launched_home();
+        let locked = root.lock().await.map_err(|error| no_place(error, &root))?;
         let (name, directory) = loop {
             let chosen = name.clone().map_or_else(|| some_name(&launch.name), Ok)?;
             match (locked.add_launched(&chosen)?, &name) {
@@ -46,12 +48,25 @@ impl Nslab {
         match start(&launch).await {
             Ok(()) => Ok(name),
             Err(failure) => {
-                let locked = self.root().lock().await?;
+                let locked = root.lock().await?;
                 locked.remove_launched(&name)?;
                 locked.remove_if_empty()?;
                 Err(failure)
             }
         }
+    }
+}
+
+/// What to do where an ordinary user can't have the state directory.
+fn no_place(error: StateError, root: &StateRoot) -> Error {
+    let is_refused = error.is_permission() && !host::is_privileged();
+    match error {
+        StateError::File { source, .. } if is_refused => Error::Usage(format!(
+            "can't write down in {} that the container is there: {source}; give a directory of your own by --state-dir DIR \
+                 (or NSLAB_STATE_DIR), or have XDG_RUNTIME_DIR say where your session's is",
+            root.path().display()
+        )),
+        error => error.into(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::reaper::Recording;
 use super::record::{self, Running};
 use super::sys::{self, Doubled};
 use super::terminal::Relay;
-use super::{inside, maps, namespaces, rights};
+use super::{inside, maps, namespaces, refusal, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -159,17 +159,16 @@ fn start(launch: &Launch, has_terminal: bool, mask: SigSet, recording: Option<Re
     }
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
     let known = Known { launch, command, rights, has_terminal, oom, mask };
-    let clone = || Step::of("clone a process into new namespaces");
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
-    let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into).during(clone) {
+    let (pid, handle) = match sys::clone(namespaces::clone_flags(&container.namespaces), into) {
         Ok(Doubled::Child) => {
             drop(channel);
             sys::exit(inside::run(&known, recording, &other));
         }
         Ok(Doubled::Parent(child)) => child,
-        Err(failure) => {
+        Err(errno) => {
             cgroup.map(OfLaunch::finish).transpose()?;
-            return Err(failure);
+            return Err(refusal::of_clone(&container.namespaces, errno).failed()(errno));
         }
     };
     drop(other);
