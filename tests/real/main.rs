@@ -21,6 +21,7 @@ mod launch;
 mod launch_cgroup;
 mod launch_rights;
 mod launch_root;
+mod launch_rootless;
 mod launch_terminal;
 mod library;
 mod links;
