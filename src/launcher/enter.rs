@@ -144,7 +144,7 @@ fn enter_by(process: &OwnedFd, pid: i32) -> Result<(), Errno> {
     for (name, flag) in NAMESPACES {
         flags.set(flag, is_other(name)?);
     }
-    flags.set(CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME as i32), is_other("time")?);
+    flags.set(CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME), is_other("time")?);
     if !flags.is_empty() {
         return setns(process, flags);
     }

@@ -130,7 +130,7 @@ fn signals_and_files_that_the_caller_has_not_do_no_harm() {
                 format!("{nslab} launch {options} sh -c 'ls /proc/self/fd >/dev/null; exit 3' <&- >&- 2>&- || echo $?");
             assert_eq!(sh(&script), "3\n", "{options}");
         }
-        let script = format!("ulimit -n 4; {nslab} launch -p true 2>&1 || echo $?");
+        let script = format!("prlimit --nofile=4:4 {nslab} launch -p true 2>&1 || echo $?");
         let told = sh(&script);
         assert!(told.contains("Too many open files") && told.ends_with("125\n"), "{told}");
         let script =
