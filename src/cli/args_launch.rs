@@ -91,7 +91,8 @@ pub(crate) struct LaunchArguments {
     /// The directory that it starts in
     #[arg(long, value_name = "DIR")]
     pub(crate) workdir: Option<PathBuf>,
-    /// Do not wait for it: it goes on by itself, and its output is logged
+    /// Do not wait for it: it goes on by itself, and its output is logged. What is written down of an ordinary user's is in
+    /// `$XDG_RUNTIME_DIR/nslab`, where --state-dir does not say otherwise
     #[arg(short, long)]
     pub(crate) detach: bool,
     /// With --detach: what it is called by `ps`, `logs`, `stop` and the like
@@ -114,6 +115,7 @@ const EXAMPLES: &str = "\
 Examples:
   nslab launch -N net1 -H zion --rootfs /opt/container/rootfs /bin/bash    a shell in a container in a node
   nslab launch --rootfs host --memory 100M python3                         the machine's own files, and no harm to them
+  nslab launch -U --rootfs ~/rootfs /bin/sh                                the same without root
   nslab launch -n -u -i -m -p -N net1 -H zion chroot /opt/container/rootfs /bin/bash    as in old notes
 
 Without --rootfs, nothing but the namespaces asked for is new, and the command may do what the caller may. With it,

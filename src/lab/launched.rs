@@ -8,6 +8,7 @@ use crate::host;
 use crate::launcher::{self, Answer, Failure, Launch, Output, Record, Sealed, Step};
 use crate::model::ContainerName;
 use crate::report::ContainerReport;
+use crate::state::{StateError, StateRoot};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::io::IsTerminal;
@@ -30,7 +31,8 @@ impl Nslab {
         name: Option<ContainerName>,
         remove: bool,
     ) -> Result<ContainerName, Error> {
-        let locked = self.root().lock().await?;
+        let root = self.root().launched_home();
+        let locked = root.lock().await.map_err(|error| no_place(error, &root))?;
         let (name, directory) = loop {
             let chosen = name.clone().map_or_else(|| some_name(&launch.name), Ok)?;
             match (locked.add_launched(&chosen)?, &name) {
@@ -117,7 +119,7 @@ impl Nslab {
         }
         self.stop_launched(name).await?;
         apply::remove_cgroup(cgroup_of(name)).await?;
-        let locked = self.root().lock().await?;
+        let locked = self.root().launched_home().lock().await?;
         locked.remove_launched(name)?;
         Ok(locked.remove_if_empty()?)
     }
@@ -154,6 +156,19 @@ fn removes(record: &Record) -> bool {
 
 fn cgroup_of(name: &ContainerName) -> PathBuf {
     format!("nslab/launched/{name}").into()
+}
+
+/// What to do where an ordinary user can't have the state directory.
+fn no_place(error: StateError, root: &StateRoot) -> Error {
+    let is_refused = error.is_permission() && !host::is_privileged();
+    match error {
+        StateError::File { source, .. } if is_refused => Error::Usage(format!(
+            "can't write down in {} that the container is there: {source}; give a directory of your own by --state-dir DIR \
+                 (or NSLAB_STATE_DIR), or have XDG_RUNTIME_DIR say where your session's is",
+            root.path().display()
+        )),
+        error => error.into(),
+    }
 }
 
 /// A name that hardly anybody has: that of the program, and a random number.

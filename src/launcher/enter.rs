@@ -7,7 +7,7 @@ use super::handshake;
 use super::inside;
 use super::launch::{Launch, Output};
 use super::outside::{self, Child, Known};
-use super::record::{Record, Running};
+use super::record::{self, Record, Running};
 use super::sys::{self, Doubled};
 use super::{maps, namespaces, rights};
 use crate::launcher::handshake::Ended;
@@ -15,6 +15,8 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 /// A command that is to be run in a container.
@@ -83,25 +85,69 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     })
 }
 
-/// Takes the calling process into all namespaces of the container's process 1 that are not its own; into that of PIDs, its
-/// children alone.
+/// Takes the calling process into all namespaces of the container that are not its own; into that of PIDs, its children alone.
 fn join(running: &Running) -> Result<(), Failure> {
     let ended = || Step::of("enter the container: it has ended");
-    let pid = Pid::from_raw(running.pid).ok_or(Errno::ESRCH).during(ended)?;
-    let process = pidfd_open(pid, PidfdFlags::empty()).during(ended)?;
+    let process = hold(running.pid).during(ended)?;
     // Seen after it is held: what is held can't become somebody else.
     if !running.is_alive() {
         return Err(ended().failed()(Errno::ESRCH));
     }
-    let inode = |of: &str, name: &str| std::fs::metadata(format!("/proc/{of}/ns/{name}")).map(|file| file.ino()).ok();
-    let theirs = running.pid.to_string();
-    let is_other = |name: &str| inode(&theirs, name).is_some_and(|there| inode("self", name) != Some(there));
-    let mut flags: CloneFlags = NAMESPACES.iter().filter(|(name, _)| is_other(name)).map(|(_, flag)| *flag).collect();
-    if is_other("time") {
-        flags |= CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME);
+    match enter_by(&process, running.pid) {
+        Err(Errno::EPERM) => by_a_child(running),
+        answer => answer.during(entered),
     }
-    if flags.is_empty() {
-        return Ok(());
+}
+
+fn entered() -> Step {
+    Step::of("enter the container's namespaces")
+}
+
+fn hold(pid: i32) -> Result<OwnedFd, Errno> {
+    let pid = Pid::from_raw(pid).ok_or(Errno::ESRCH)?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(|errno| Errno::from_raw(errno.raw_os_error()))
+}
+
+/// The same by a child of process 1, for who is not root: nobody but root may look into process 1, and so nobody enters by it,
+/// while the command is the user's own. The eldest child is the command; the others have lost their parents inside.
+fn by_a_child(running: &Running) -> Result<(), Failure> {
+    let pid = running.pid;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).during(entered)?;
+    for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+        let Ok(process) = hold(child) else { continue };
+        // Seen after it is held, and before what comes: no other process has got the number.
+        if !record::is_child(child, pid) {
+            continue;
+        }
+        match enter_by(&process, child) {
+            Err(Errno::EPERM | Errno::ESRCH) => {}
+            answer => return answer.during(entered),
+        }
     }
-    setns(&process, flags).during(|| Step::of("enter the container's namespaces"))
+    let step =
+        "enter the container's namespaces: none of its processes is this user's to look into; root can, by `sudo`";
+    Err(Step::of(step).failed()(Errno::EPERM))
+}
+
+/// Enters the namespaces of a process that is held, in which the caller isn't.
+fn enter_by(process: &OwnedFd, pid: i32) -> Result<(), Errno> {
+    let inode = |of: &str, name: &str| std::fs::metadata(format!("/proc/{of}/ns/{name}")).map(|file| file.ino());
+    let theirs = pid.to_string();
+    let is_other = |name: &str| match (inode(&theirs, name), inode("self", name)) {
+        (Ok(there), Ok(here)) => Ok(there != here),
+        // A kernel that does not know the sort.
+        (Err(error), _) if error.kind() == ErrorKind::NotFound => Ok(false),
+        (Err(error), _) if error.kind() == ErrorKind::PermissionDenied => Err(Errno::EPERM),
+        (Err(error), _) | (_, Err(error)) => Err(error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)),
+    };
+    let mut flags = CloneFlags::empty();
+    for (name, flag) in NAMESPACES {
+        flags.set(flag, is_other(name)?);
+    }
+    flags.set(CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME), is_other("time")?);
+    if !flags.is_empty() {
+        return setns(process, flags);
+    }
+    // One that has just ended has no namespaces that could be others. The command must not run where the caller is.
+    inode(&theirs, "mnt").map(drop).map_err(|_| Errno::ESRCH)
 }

@@ -41,11 +41,14 @@ pub enum Answer {
 pub fn become_init() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     let verb = arguments.next()?;
+    if verb != ENTER && verb != VERB {
+        return None;
+    }
+    if let Err(failure) = sys::default_sigchld().during(|| Step::of("hear of children that end")) {
+        return Some(ExitCode::from(tell_failure("the launcher", &failure)));
+    }
     if verb == ENTER {
         return Some(ExitCode::from(enter()));
-    }
-    if verb != VERB {
-        return None;
     }
     let mut number = || arguments.next()?.to_str()?.parse::<RawFd>().ok();
     let (file, executable) = (number().unwrap_or(libc::STDIN_FILENO), number());

@@ -8,7 +8,6 @@ use crate::model::container::{IdMap, UserMaps};
 use nix::errno::Errno;
 use nix::unistd::{Pid, User, getegid, geteuid};
 use std::fs;
-use std::io;
 use std::process::{Command, Stdio};
 
 /// The two sorts of numbers.
@@ -32,11 +31,20 @@ const GROUPS: Sort = Sort { file: "gid_map", allowed: "/etc/subgid", program: "n
 pub(super) fn write(pid: Pid, maps: &UserMaps) -> Result<(), Failure> {
     match maps {
         UserMaps::Records { users, groups } => {
-            if !groups.is_empty() && !geteuid().is_root() {
-                deny_groups(pid)?;
+            if geteuid().is_root() {
+                write_one(pid, GROUPS, groups)?;
+                return write_one(pid, USERS, users);
             }
-            write_one(pid, GROUPS, groups)?;
-            write_one(pid, USERS, users)
+            if is_own(groups, getegid().as_raw()) {
+                deny_groups(pid)?;
+                write_one(pid, GROUPS, groups)?;
+            } else {
+                have_written(pid, GROUPS, groups)?;
+            }
+            if is_own(users, geteuid().as_raw()) {
+                return write_one(pid, USERS, users);
+            }
+            have_written(pid, USERS, users)
         }
         UserMaps::CallerIsRoot => {
             let users = caller_is_root(USERS, geteuid().as_raw());
@@ -46,11 +54,11 @@ pub(super) fn write(pid: Pid, maps: &UserMaps) -> Result<(), Failure> {
                 return write_one(pid, USERS, &users);
             }
             // newgidmap sees to it itself that no group can be left by which somebody is kept out.
-            if !(groups.len() > 1 && by_program(pid, GROUPS, &groups)) {
+            if !(groups.len() > 1 && by_program(pid, GROUPS, &groups).is_ok()) {
                 deny_groups(pid)?;
                 write_one(pid, GROUPS, &groups[..1])?;
             }
-            if users.len() > 1 && by_program(pid, USERS, &users) {
+            if users.len() > 1 && by_program(pid, USERS, &users).is_ok() {
                 return Ok(());
             }
             write_one(pid, USERS, &users[..1])
@@ -104,8 +112,13 @@ fn write_one(pid: Pid, sort: Sort, map: &[IdMap]) -> Result<(), Failure> {
         return Ok(()); // nobody has a number, as the kernel has it
     }
     let text = records(map);
-    fs::write(format!("/proc/{pid}/{}", sort.file), &text)
-        .during(|| Step::Map { file: sort.file.to_owned(), records: text.replace('\n', ", ") })
+    let step = || Step::Map { file: sort.file.to_owned(), records: text.replace('\n', ", ") };
+    let written = fs::write(format!("/proc/{pid}/{}", sort.file), &text);
+    if written.as_ref().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return written
+            .during(|| Step::of(format!("{}: /proc does not show the processes of this PID namespace", step())));
+    }
+    written.during(step)
 }
 
 /// Who may give himself a group must not be able to leave another one (CVE-2014-8989).
@@ -113,14 +126,34 @@ fn deny_groups(pid: Pid) -> Result<(), Failure> {
     fs::write(format!("/proc/{pid}/setgroups"), "deny").during(|| Step::of("forbid changes of supplementary groups"))
 }
 
-/// Whether the program that may write longer maps has done it.
-fn by_program(pid: Pid, sort: Sort, map: &[IdMap]) -> bool {
+/// Whether an ordinary user may write this map himself.
+fn is_own(map: &[IdMap], own: u32) -> bool {
+    matches!(map, [IdMap { inside: _, outside, length: 1 }] if *outside == own)
+}
+
+/// Has a map written that an ordinary user may not write himself.
+fn have_written(pid: Pid, sort: Sort, map: &[IdMap]) -> Result<(), Failure> {
+    if map.is_empty() {
+        return Ok(());
+    }
+    by_program(pid, sort, map).map_err(|answer| {
+        let records = records(map).replace('\n', ", ");
+        let Sort { file, allowed, program } = sort;
+        let why = format!("root may, and others as {allowed} allows them, by {program} (package uidmap): {answer}");
+        Step::of(format!("write the map `{records}` ({file}) of the user namespace: {why}")).failed()(Errno::EPERM)
+    })
+}
+
+/// Has the program write a map that may write longer ones; what it says where it does not.
+fn by_program(pid: Pid, sort: Sort, map: &[IdMap]) -> Result<(), String> {
     let numbers = map.iter().flat_map(|record| [record.inside, record.outside, record.length]);
     let mut command = Command::new(sort.program);
     command.arg(pid.to_string()).args(numbers.map(|number| number.to_string()));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status: io::Result<_> = command.status();
-    status.is_ok_and(|status| status.success())
+    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("{}: {error}", sort.program))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }
 
 /// Becomes root of the calling process's own new user namespace, whose maps are written. Where nobody is root there, the

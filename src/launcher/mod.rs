@@ -30,6 +30,7 @@ mod namespaces;
 mod outside;
 mod reaper;
 mod record;
+mod refusal;
 mod rights;
 mod root;
 mod seal;

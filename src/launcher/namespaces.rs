@@ -1,6 +1,7 @@
 //! Which flags a container's namespaces are.
 
 use super::failure::{During, Failure, Step};
+use super::refusal;
 use crate::model::container::{Namespaces, NetworkOf};
 use nix::libc;
 use nix::sched::{CloneFlags, setns, unshare};
@@ -48,10 +49,10 @@ pub(super) fn words(namespaces: &Namespaces) -> String {
 /// nothing to say there.
 pub(super) fn join_network(path: &Path) -> Result<(), Failure> {
     let file = File::open(path).during(|| Step::Open { path: path.to_owned() })?;
-    setns(file, CloneFlags::CLONE_NEWNET).during(|| Step::of(format!("enter the network namespace {}", path.display())))
+    setns(file, CloneFlags::CLONE_NEWNET).map_err(|errno| refusal::of_network(path, errno).failed()(errno))
 }
 
 /// Makes the cgroup that the process is in by now the root of those that it sees.
 pub(super) fn leave_cgroups() -> Result<(), Failure> {
-    unshare(CloneFlags::CLONE_NEWCGROUP).during(|| Step::of("make a cgroup namespace"))
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(|errno| refusal::of_cgroup_namespace(errno).failed()(errno))
 }

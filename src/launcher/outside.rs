@@ -10,7 +10,7 @@ use super::reaper::Recording;
 use super::record::{self, Running};
 use super::sys::{self, Doubled};
 use super::terminal::Relay;
-use super::{inside, maps, namespaces, rights};
+use super::{inside, maps, namespaces, refusal, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -184,10 +184,11 @@ fn start(
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
     let farewell = Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose())?;
     let known = Known { launch, command, rights, has_terminal, oom, mask };
-    let clone = || Step::of("clone a process into new namespaces");
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
     let flags = namespaces::clone_flags(&container.namespaces);
-    let (pid, handle) = match at("before the clone").and_then(|()| sys::clone(flags, into).during(clone)) {
+    let refused = |errno| refusal::of_clone(&container.namespaces, errno).failed()(errno);
+    let clone = |flags, into| sys::clone(flags, into).map_err(refused);
+    let (pid, handle) = match at("before the clone").and_then(|()| clone(flags, into)) {
         Ok(Doubled::Child) => {
             drop((channel, executable));
             sys::exit(inside::run(&known, recording, farewell, &other));

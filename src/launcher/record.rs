@@ -80,11 +80,22 @@ pub(super) fn unix_s() -> u64 {
 
 /// The start of a process that has not ended; one that nobody has waited for yet has.
 pub(super) fn started_ticks(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = stat(pid)?;
+    if matches!(stat[0].as_str(), "Z" | "X") { None } else { stat.get(19)?.parse().ok() }
+}
+
+/// Whether a process has this parent, and has not ended.
+pub(super) fn is_child(pid: i32, parent: i32) -> bool {
+    let is_alive = |stat: &[String]| !matches!(stat[0].as_str(), "Z" | "X");
+    stat(pid).is_some_and(|stat| is_alive(&stat) && stat.get(1).is_some_and(|ppid| *ppid == parent.to_string()))
+}
+
+/// What /proc/PID/stat says from the third field on, the state: there is at least that.
+fn stat(pid: i32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is a name in parentheses that may hold anything.
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = fields.next()?;
-    if matches!(state, "Z" | "X") { None } else { fields.nth(18)?.parse().ok() }
+    let fields: Vec<String> = text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect();
+    (!fields.is_empty()).then_some(fields)
 }
 
 impl Record {

@@ -101,6 +101,14 @@ pub(super) fn default_sigpipe() -> Result<(), Errno> {
     unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) }.map(drop)
 }
 
+/// Has the kernel keep what becomes of children until they are waited for, whatever the caller did with SIGCHLD: where that is
+/// ignored nothing is kept, and nothing said (waitpid(2), NOTES).
+pub(super) fn default_sigchld() -> Result<(), Errno> {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: no handler is set that could run.
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }.map(drop)
+}
+
 /// `struct mount_attr` (linux/mount.h).
 #[repr(C)]
 #[derive(Debug, Default, Clone, Copy)]

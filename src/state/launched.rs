@@ -9,9 +9,20 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 impl StateRoot {
+    /// The state directory that such containers are in: this one; or where this is the machine's, which is root's, an ordinary
+    /// user's own, in the directory that his session has for such things (XDG Base Directory Specification).
+    #[must_use]
+    pub fn launched_home(&self) -> Self {
+        if !self.is_machines() || nix::unistd::geteuid().is_root() {
+            return self.clone();
+        }
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
+        runtime.map_or_else(|| self.clone(), |runtime| Self(runtime.join("nslab")))
+    }
+
     /// The directory in which each such container has one.
     fn launched_root(&self) -> PathBuf {
-        self.path().join("launched")
+        self.launched_home().0.join("launched")
     }
 
     /// A container's directory, whether it exists or not.

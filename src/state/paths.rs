@@ -17,7 +17,7 @@ pub(super) const LOCK: &str = "lock";
 
 /// The state directory: `/run/nslab`, or what `--state-dir` or `NSLAB_STATE_DIR` name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StateRoot(PathBuf);
+pub struct StateRoot(pub(super) PathBuf);
 
 impl StateRoot {
     /// A state directory of one's own. A relative path is taken from the current directory, now.

@@ -42,7 +42,7 @@ links: [[zion, br0], [io, br0], [plain, br0]]
 
 fn ps(node: &str) -> serde_json::Value {
     let all = json(&["ps", "matrix", "--json"]);
-    all.as_array().unwrap().iter().find(|one| one["node"] == node).unwrap().clone()
+    all.as_array().unwrap().iter().find(|one| one["name"] == node).unwrap().clone()
 }
 
 const SERVER: &str = "command: exec nc -ll -p 80 -e echo hello";

@@ -25,6 +25,7 @@ mod launch_detached;
 mod launch_escapes;
 mod launch_rights;
 mod launch_root;
+mod launch_rootless;
 mod launch_terminal;
 mod library;
 mod links;

@@ -16,6 +16,10 @@ mod uplink;
 mod vlans;
 mod walks;
 
+// The launcher's tests, which find cgroup version 2 here, systemd and another kernel.
+#[path = "../real/launch.rs"]
+mod launch_namespaces;
+
 #[allow(dead_code, unused_imports, unused_macros, reason = "the other tests use the rest")]
 #[path = "../real/support/mod.rs"]
 mod support;

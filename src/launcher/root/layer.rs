@@ -27,7 +27,8 @@ pub(super) fn attach(lower: &OwnedFd, machine: &OwnedFd, in_user_namespace: bool
                 return Ok(root);
             }
             // An older kernel: it lacks the calls, or the parameters, or overlayfs does not take what is not attached.
-            Err(Errno::NOSYS | Errno::INVAL) => {}
+            // Before 6.5, where it has no such parameters at all, the answer is EOPNOTSUPP.
+            Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(errno).during(what),
         }
     }
