@@ -27,6 +27,14 @@ fn running(options: &[&str], seconds: &str) -> Child {
     child
 }
 
+/// What the cgroup of a container is called that a process waits for: it is named for that.
+fn cgroup_of(child: &Child) -> String {
+    let namespace = sh("stat -L -c %i /proc/self/ns/pid");
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    let ticks = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().to_owned();
+    format!("by:{}:{}:{ticks}", namespace.trim(), child.id())
+}
+
 fn sleeper(seconds: &str) -> String {
     sh(&format!("pgrep -f '^sleep {seconds}' || true")).trim().to_owned()
 }
@@ -37,7 +45,7 @@ fn version_2_limits_a_container() {
         let cgroups = Cgroups::mount(host);
         let options = ["-p", "-m", "--memory", "100M", "--swap", "0", "--cpus", "0.5", "--pids", "64"];
         let mut child = running(&options, "1111");
-        let name = format!("nslab/launched/{}", child.id());
+        let name = format!("nslab/launched/{}", cgroup_of(&child));
         for (file, value) in
             [("memory.max", "104857600"), ("memory.swap.max", "0"), ("cpu.max", "50000 100000"), ("pids.max", "64")]
         {
@@ -70,7 +78,8 @@ fn scopes() -> String {
 fn systemd_makes_a_scope_and_removes_it() {
     let options = ["-p", "-m", "--memory", "100M", "--cpus", "0.5", "--pids", "64"];
     let mut child = running(&options, "2222");
-    let unit = format!("nslab-launched-{}.scope", child.id());
+    let own = cgroup_of(&child);
+    let unit = format!("nslab-launched-{own}.scope");
     let status = sh(&format!("systemctl status --no-pager {unit}"));
     assert!(status.contains("nslab container nslab/launched/"), "{status}");
     assert!(status.contains("limit: 64") && status.contains("max: 100.0M"), "{status}");
@@ -89,7 +98,7 @@ fn systemd_makes_a_scope_and_removes_it() {
     sh("systemctl daemon-reload");
     assert_eq!(sh(&format!("cat {directory}/memory.max {directory}/pids.max")), "104857600\n64\n");
 
-    let found = Cgroup::find(Path::new(&format!("nslab/launched/{}", child.id()))).unwrap().unwrap();
+    let found = Cgroup::find(Path::new(&format!("nslab/launched/{own}"))).unwrap().unwrap();
     assert_eq!(found.directories(), [Path::new(&directory)]);
     assert_eq!(found.usage().unwrap().pids, Some(2));
     child.kill().unwrap();

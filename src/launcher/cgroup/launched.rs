@@ -16,7 +16,8 @@ const PLACE: &str = "nslab/launched";
 /// How long what is left of a container may take to end.
 const END: Duration = Duration::from_secs(10);
 
-/// A process, as long as the machine is up: its PID namespace, its number there, and when it was started.
+/// A process, as long as the machine is up: its PID namespace, its number there, and when it was started. It is written with
+/// colons, which no container's own name has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Owner {
     namespace: u64,
@@ -32,11 +33,11 @@ impl Owner {
 
     fn name(self) -> String {
         let Self { namespace, pid, started_ticks } = self;
-        format!("by-{namespace}-{pid}-{started_ticks}")
+        format!("by:{namespace}:{pid}:{started_ticks}")
     }
 
     fn of(name: &str) -> Option<Self> {
-        let mut parts = name.strip_prefix("by-")?.split('-');
+        let mut parts = name.strip_prefix("by:")?.split(':');
         let namespace = parts.next()?.parse().ok()?;
         let owner = Self { namespace, pid: parts.next()?.parse().ok()?, started_ticks: parts.next()?.parse().ok()? };
         parts.next().is_none().then_some(owner)
@@ -88,7 +89,7 @@ mod tests {
         assert!(!own.has_ended());
         assert!(Owner { started_ticks: own.started_ticks + 1, ..own }.has_ended());
         assert!(!Owner { namespace: 1, started_ticks: 1, ..own }.has_ended(), "nobody knows");
-        for name in ["by-1-2", "by-1-2-3-4", "1-2-3", "by-a-2-3", "web"] {
+        for name in ["by:1:2", "by:1:2:3:4", "1:2:3", "by:a:2:3", "web"] {
             assert_eq!(Owner::of(name), None, "{name}");
         }
     }
