@@ -47,7 +47,7 @@ impl Cell {
 
     /// What comes of each attempt in a container with these options.
     fn attempt(&self, options: &[&str]) -> BTreeMap<String, String> {
-        let mut outside = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut outside = Command::new("sleep").arg("1000").spawn().unwrap();
         let mut arguments = self.arguments.clone();
         arguments[0] = outside.id().to_string();
         let mut command = vec!["/usr/bin/python3", "-IS", "/attempts.py"];
