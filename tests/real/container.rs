@@ -84,7 +84,7 @@ fn a_container_that_has_ended_is_started_again() {
         ok(&["stop", "zion"]);
         assert_ne!(ps("zion")["state"], "running");
         assert_eq!(ps("zion")["pid"], serde_json::Value::Null);
-        assert!(fails(&["exec", "zion", "--", "true"], 125).contains("nslab start matrix/zion"));
+        assert!(fails(&["exec", "zion", "--", "true"], 125).contains("does not run"));
         assert!(fails(&["kill", "zion"], 2).contains("does not run"));
         assert!(ok(&["show"]).contains("start the container zion"));
         ok(&["start", "zion"]);
