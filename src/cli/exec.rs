@@ -85,7 +85,7 @@ fn enter_container(record: &Record, called: &Called, command: Option<&[OsString]
 }
 
 /// Why there is no such node to enter.
-fn why_not(root: &StateRoot, lab: &LabName, node: &NodeName) -> Error {
+pub(super) fn why_not(root: &StateRoot, lab: &LabName, node: &NodeName) -> Error {
     let paths = root.lab(lab);
     if !paths.directory().exists() {
         return match root.lab_names() {

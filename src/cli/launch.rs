@@ -2,7 +2,7 @@
 
 use super::args::Global;
 use super::args_launch::{LaunchArguments, Shared};
-use super::{render, select};
+use super::{exec, render, select};
 use crate::Error;
 use crate::host::PIN_DIRECTORY;
 use crate::lab::Nslab;
@@ -47,9 +47,9 @@ pub(super) async fn detach(nslab: &Nslab, global: &Global, arguments: LaunchArgu
 fn failed(error: &Error) -> ExitCode {
     render::error(error);
     ExitCode::from(match error {
-        Error::Usage(_) => 2,
+        Error::Usage(_) | Error::NoSuchNode { .. } | Error::WhichLab { .. } => 2,
         Error::Launcher(failure) => failure.exit_code(),
-        _ => super::exec::OWN_FAILURE,
+        _ => exec::OWN_FAILURE,
     })
 }
 
@@ -120,17 +120,46 @@ fn network(global: &Global, text: &str) -> Result<PathBuf, Error> {
     }
     let pinned = |name: &str| Path::new(PIN_DIRECTORY).join(name);
     let root = StateRoot::new(&global.state_dir)?;
-    match select::node(&root, global, text) {
-        // Where no such node is known, it may be a name that ip-netns(8) knows.
-        Ok((lab, node)) if text.contains('/') || pinned(PinName::of_node(&lab, &node).as_str()).exists() => {
-            Ok(pinned(PinName::of_node(&lab, &node).as_str()))
+    let found = select::node(&root, global, text);
+    if let Ok((lab, node)) = &found {
+        let of_node = pinned(PinName::of_node(lab, node).as_str());
+        if of_node.exists() {
+            return Ok(of_node);
         }
-        Err(error @ (Error::WhichLab { .. } | Error::Usage(_))) if text.contains('/') || !pinned(text).exists() => {
-            Err(error)
-        }
-        _ => Ok(pinned(text)),
     }
+    // Where no such node is known, it may be a name that ip-netns(8) knows.
+    if !text.contains('/') && pinned(text).exists() {
+        return Ok(pinned(text));
+    }
+    let error = match found {
+        Ok((lab, node)) => exec::why_not(&root, &lab, &node),
+        Err(Error::Usage(_)) if !text.contains('/') => Error::NoLab, // no node is called so
+        Err(error) => error,
+    };
+    Err(match error {
+        // Nobody has said that a lab's node is meant.
+        Error::NoLab | Error::NoSuchLab { .. } | Error::NoSuchNode { .. } if !text.contains('/') => {
+            Error::Usage(nowhere(text))
+        }
+        error => error,
+    })
 }
+
+/// What there is in place of a network namespace that there is not.
+fn nowhere(text: &str) -> String {
+    let entries = std::fs::read_dir(PIN_DIRECTORY).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    let there = match names.len() {
+        0 => "is none".to_owned(),
+        count if count > SHOWN => format!("are {}, and {} more", names[..SHOWN].join(", "), count - SHOWN),
+        _ => format!("is {}", names.join(", ")),
+    };
+    format!("{text:?} is neither a node nor a network namespace in {PIN_DIRECTORY}, where there {there}")
+}
+
+/// How many names a message lists.
+const SHOWN: usize = 20;
 
 fn root(arguments: &LaunchArguments) -> Result<Root, Error> {
     let Some(directory) = &arguments.rootfs else { return Ok(Root::Callers) };

@@ -133,8 +133,12 @@ fn a_network_namespace_is_found_by_all_its_names() {
         let pid = std::process::id();
         let own = sh("readlink /proc/self/ns/net");
         assert_eq!(ok(&["launch", "-N", &format!("pid:{pid}"), "readlink", "/proc/self/ns/net"]), own);
-        let said = fails(&["launch", "-N", "nowhere", "true"], 125);
-        assert!(said.contains("/run/netns/nowhere") && said.contains("No such file"), "{said}");
+        let said = fails(&["launch", "-N", "nowhere", "true"], 2);
+        let there = "where there is other, two-node-fabric, two-node-net1, two-node-net2";
+        assert!(said.contains("neither a node nor a network namespace") && said.contains(there), "{said}");
+        let said = fails(&["launch", "-N", "two-node/nowhere", "true"], 2);
+        assert!(said.contains("two-node has no node \"nowhere\"") && said.contains("net1, net2"), "{said}");
+        assert!(fails(&["launch", "-N", "no-lab/net1", "true"], 125).contains("no lab no-lab is up"));
         let said = fails(&["launch", "-N", "/etc/passwd", "true"], 125);
         assert!(said.contains("enter the network namespace /etc/passwd"), "{said}");
         sh("ip netns del other");
