@@ -47,7 +47,30 @@ impl Nslab {
         let (_locked, of) = self.container(lab, node, options).await?;
         let Some(running) = record(&of)?.and_then(|record| record.running) else { return Ok(()) };
         apply::end_container(running).await?;
-        Ok(())
+        Ok(apply::remove_cgroup(of.cgroup).await?)
+    }
+
+    /// Removes the cgroups of a lab's containers that have ended by themselves: nobody was there to do so then. Gives back
+    /// whose they were.
+    ///
+    /// # Errors
+    /// When one can't be removed, or what is written down can't be read.
+    ///
+    /// # Cancel safety
+    /// What was begun is done to its end.
+    pub(super) async fn remove_cgroups_of_ended(&self, lab: &LabName) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        if !has_left_cgroups(&self.state(lab)?.made().resources.containers)? {
+            return Ok(removed); // nobody's command is waited for
+        }
+        let locked = self.lock_existing(lab, &Options::default()).await?;
+        for of in locked.read()?.made().resources.containers {
+            if has_left_cgroups(std::slice::from_ref(&of))? {
+                apply::remove_cgroup(of.cgroup.clone()).await?;
+                removed.push(format!("{lab}/{}", of.node));
+            }
+        }
+        Ok(removed)
     }
 
     /// Sends a container's command a signal; SIGKILL ends all of the container, and is waited for.
@@ -100,6 +123,23 @@ const SIGNALLED: u8 = 128;
 /// What to tell who wants something of a container that has ended.
 pub(crate) fn not_running(container: impl std::fmt::Display) -> String {
     format!("the container {container} does not run: `nslab ps` tells why; `nslab start` starts one of a lab again")
+}
+
+/// Whether any of these has ended and has a cgroup.
+fn has_left_cgroups(all: &[NodeContainer]) -> Result<bool, Error> {
+    for of in all {
+        if has_left_cgroup(record(of)?.as_ref())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a container has ended and has a cgroup. One that is being started has no process that is known.
+pub(super) fn has_left_cgroup(record: Option<&Record>) -> Result<bool, Error> {
+    let Some(record) = record.filter(|record| record.running.is_some() && !record.is_alive()) else { return Ok(false) };
+    let Some(cgroup) = &record.launch.cgroup else { return Ok(false) };
+    Ok(Cgroup::find(cgroup).map_err(launcher::Failure::from)?.is_some())
 }
 
 fn record(of: &NodeContainer) -> Result<Option<Record>, Error> {

@@ -6,8 +6,8 @@ use crate::Error;
 use crate::report::GcReport;
 
 /// Takes half-made labs away, links in /etc/netns that lead nowhere, rows of Open vSwitch and rules of the packet filter
-/// whose labs a reboot took, and an empty state directory. A lab that a command is working on is waited for, and then left alone if it is whole, or was
-/// when the command began.
+/// whose labs a reboot took, what is left of containers that have ended, and an empty state directory. A lab that a command is
+/// working on is waited for, and then left alone if it is whole, or was when the command began.
 ///
 /// # Errors
 /// When the caller is not root, or the machine can't be looked at. What can't be removed is in the report.
@@ -52,6 +52,24 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
     for name in nslab.forget_ended().await? {
         report.removed.push(format!("the container {name}, which has ended"));
     }
+    remove_cgroups(nslab, &mut report).await?;
     nslab.tidy().await?;
     Ok(report)
+}
+
+/// The cgroups of containers that have ended and are remembered.
+async fn remove_cgroups(nslab: &Nslab, report: &mut GcReport) -> Result<(), Error> {
+    let words = |of: &dyn std::fmt::Display| format!("the cgroup of the container {of}, which has ended");
+    match nslab.remove_cgroups_of_ended_launched().await {
+        Ok(names) => report.removed.extend(names.iter().map(|name| words(name))),
+        Err(error) => report.failed.push(format!("the cgroups of containers that have ended: {error}")),
+    }
+    for lab in nslab.root().lab_names()? {
+        match nslab.remove_cgroups_of_ended(&lab).await {
+            Ok(names) => report.removed.extend(names.iter().map(|name| words(name))),
+            Err(Error::NoSuchLab { .. }) => {} // it went meanwhile
+            Err(error) => report.failed.push(format!("the cgroups of {lab}'s containers that have ended: {error}")),
+        }
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Containers that belong to no lab and that nobody waits for.
 
 use super::Nslab;
-use super::container::{not_running, report};
+use super::container::{has_left_cgroup, not_running, report};
 use crate::Error;
 use crate::apply;
 use crate::host;
@@ -85,6 +85,7 @@ impl Nslab {
     pub async fn stop_launched(&self, name: &ContainerName) -> Result<(), Error> {
         if let Some(running) = self.launched_record(name)?.and_then(|record| record.running) {
             apply::end_container(running).await?;
+            apply::remove_cgroup(cgroup_of(name)).await?;
         }
         Ok(())
     }
@@ -143,6 +144,29 @@ impl Nslab {
             }
         }
         Ok(forgotten)
+    }
+
+    /// Removes the cgroups of those that have ended by themselves: nobody was there to do so then. Gives back whose they were.
+    ///
+    /// # Errors
+    /// When one can't be removed, or what is written down can't be read.
+    ///
+    /// # Cancel safety
+    /// What was begun is done to its end.
+    pub(super) async fn remove_cgroups_of_ended_launched(&self) -> Result<Vec<ContainerName>, Error> {
+        let mut removed = Vec::new();
+        for name in self.root().launched_names()? {
+            if !has_left_cgroup(self.launched_record(&name)?.as_ref())? {
+                continue;
+            }
+            // Nobody gives the name to another one meanwhile.
+            let _locked = self.root().launched_home().lock().await?;
+            if has_left_cgroup(self.launched_record(&name)?.as_ref())? {
+                apply::remove_cgroup(cgroup_of(&name)).await?;
+                removed.push(name);
+            }
+        }
+        Ok(removed)
     }
 
     fn launched_record(&self, name: &ContainerName) -> Result<Option<Record>, Error> {

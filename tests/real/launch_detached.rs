@@ -2,7 +2,7 @@
 
 use crate::support::cgroups::Cgroups;
 use crate::support::rootfs::busybox;
-use crate::support::run::{fails, json, ok, sh, text};
+use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::terminal::Terminal;
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use std::process::Stdio;
@@ -161,5 +161,120 @@ fn its_log_can_be_followed_by_somebody_who_has_seen_enough() {
         assert!(output.status.success(), "{}", text(&output));
         assert!(output.stdout.ends_with(b"y\n"));
         ok(&["rm", "talker"]);
+    });
+}
+
+/// A lab with one container, a shell.
+fn lab(host: &ThrowAwayHost, container: &str) -> String {
+    busybox(host, "root");
+    write(
+        host,
+        "matrix.yaml",
+        &format!("name: matrix\nnodes: {{zion: {{container: {{rootfs: ./root, {container}}}}}}}\n"),
+    )
+}
+
+#[test]
+fn that_of_a_lab_is_logged_and_joined_as_well() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let program = env!("CARGO_BIN_EXE_nslab");
+        ok(&["up", &lab(host, "command: [sh], terminal: true")]);
+        let mut caller = Terminal::shell();
+        caller.resize(33, 99);
+        caller.line(&format!("{program} attach zion; echo back $?"));
+        caller.line("stty size; hostname; echo here $((40 + 2))");
+        let said = caller.until("here 42");
+        assert!(said.contains("33 99") && said.contains("zion"), "{said}");
+        caller.press("\x10\x11");
+        caller.until("back 0");
+        assert!(ok(&["logs", "matrix/zion"]).contains("here 42"));
+        caller.line(&format!("{program} attach matrix/zion; echo back $?"));
+        caller.line("exit 6");
+        caller.until("back 6");
+        caller.line(&format!("{program} attach zion; echo back $?"));
+        assert!(caller.until("back 2").contains("the container matrix/zion does not run"));
+        caller.line("exit");
+        caller.end();
+        assert_eq!((ended("zion")["exit_code"].as_i64(), ended("zion")["lab"].as_str()), (Some(6), Some("matrix")));
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn a_node_is_meant_before_one_of_no_lab_that_is_called_so() {
+    ThrowAwayHost::run(|host| {
+        let file = lab(host, "command: [sleep, '4305']");
+        let root = host.scratch().join("root");
+        let launch = ["launch", "--detach", "--name", "zion", "--rootfs", root.to_str().unwrap(), "-H", "alone"];
+        ok(&[&launch[..], &["sleep", "4306"]].concat());
+        assert_eq!(ok(&["exec", "zion", "--", "hostname"]), "alone\n");
+        ok(&["up", &file]);
+        assert_eq!(ok(&["exec", "zion", "--", "hostname"]), "zion\n");
+        ok(&["kill", "zion"]);
+        let all = json(&["ps", "--json"]);
+        let states: Vec<_> = all.as_array().unwrap().iter().map(|one| (&one["lab"], one["state"].as_str())).collect();
+        assert_eq!(states, [(&"matrix".into(), Some("killed")), (&serde_json::Value::Null, Some("running"))]);
+        // `rm` is about those of no lab alone.
+        ok(&["rm", "zion"]);
+        ok(&["down"]);
+        assert_eq!(sh("ps -C sleep -o args= || true"), "");
+    });
+}
+
+#[test]
+fn a_cgroup_goes_with_its_container() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let launch = |name, script| {
+            ok(&["launch", "--detach", "--name", name, "--rootfs", &root, "--memory", "100M", "sh", "-c", script]);
+        };
+        launch("brief", "exit 3");
+        assert_eq!(ended("brief")["exit_code"], 3);
+        launch("asked", "trap 'exit 4' TERM; while :; do sleep 0.1; done");
+        let is_there = |name: &str| cgroups.all().iter().any(|one| one.ends_with(&format!("nslab/launched/{name}")));
+        assert!(is_there("asked"));
+        ok(&["stop", "asked"]);
+        assert_eq!(ps("asked")["exit_code"], 4);
+        assert!(!is_there("asked"));
+        launch("killed", "sleep 4307");
+        sh(&format!("kill -KILL {}", ps("killed")["pid"]));
+        assert_eq!(ended("killed")["state"], "gone");
+        launch("running", "sleep 4308");
+        let said = ok(&["gc"]);
+        for name in ["brief", "killed"] {
+            assert!(said.contains(&format!("the cgroup of the container {name}, which has ended")), "{said}");
+            assert!(!is_there(name));
+        }
+        assert!(is_there("running"));
+        ok(&["rm", "running"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+        // They are remembered all the same.
+        assert_eq!(json(&["ps", "--json"]).as_array().unwrap().len(), 3);
+        ok(&["rm", "brief"]);
+        ok(&["rm", "asked", "killed"]);
+    });
+}
+
+#[test]
+fn a_cgroup_goes_with_its_container_in_a_lab() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        ok(&["up", &lab(host, "command: [sh, -c, 'sleep 4309'], limits: {memory: 100M}")]);
+        let is_there = || cgroups.all().iter().any(|one| one.ends_with("nslab/matrix/zion"));
+        assert!(is_there());
+        ok(&["stop", "zion"]);
+        assert!(!is_there());
+        ok(&["start", "zion"]);
+        ok(&["kill", "zion"]);
+        assert!(is_there());
+        assert!(ok(&["gc"]).contains("the cgroup of the container matrix/zion, which has ended"));
+        assert!(!is_there());
+        ok(&["start", "zion"]);
+        assert!(!ok(&["gc"]).contains("cgroup") && is_there());
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
     });
 }
