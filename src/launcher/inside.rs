@@ -59,6 +59,8 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
     }
     let is_detached = recording.is_some();
     if known.launch.container.namespaces.pid || is_detached || known.has_terminal {
+        // What it was executed as may be a number.
+        nix::sys::prctl::set_name(c"nslab").during(|| Step::of("take a name"))?;
         // Before there is somebody who could.
         rights::undumpable()?;
         let reaper = Reaper::prepare(known.launch, known.has_terminal, recording, channel)?;

@@ -131,9 +131,9 @@ fn a_user_has_limits_where_cgroups_are_delegated() {
     // The shell that it is started from has to leave its own cgroup for that, and is back there afterwards.
     let script = format!(
         "{nslab} launch -U -p -m --memory 100M --swap 0 --cpus 0.5 --pids 64 -- sh -c \"
-             cat /proc/self/cgroup; cd /sys/fs/cgroup\\$(cut -d: -f3 /proc/self/cgroup)
+             cat /proc/self/cgroup; cd /sys/fs/cgroup\\$(cut -d: -f3- /proc/self/cgroup)
              cat memory.max cpu.max pids.max\"
-         cat /proc/self/cgroup; cd /sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup); ls -d */; echo [$(cat cgroup.subtree_control)]"
+         cat /proc/self/cgroup; cd /sys/fs/cgroup$(cut -d: -f3- /proc/self/cgroup); ls -d */; echo [$(cat cgroup.subtree_control)]"
     );
     let told = run("-p Delegate=yes", &script);
     assert!(told.contains("/nslab/launched/"), "{told}");
@@ -179,7 +179,7 @@ fn a_users_own_systemd_makes_a_scope() {
     // From outside of what is the user's: systemd has to move the process.
     let script = format!(
         "{nslab} launch -U -p -m --memory 100M --pids 64 -- sh -c \"
-             cat /proc/self/cgroup; cd /sys/fs/cgroup\\$(cut -d: -f3 /proc/self/cgroup); cat memory.max pids.max\""
+             cat /proc/self/cgroup; cd /sys/fs/cgroup\\$(cut -d: -f3- /proc/self/cgroup); cat memory.max pids.max\""
     );
     let told = sh(&format!(
         "systemd-run --quiet --wait --pipe --collect --uid=lingerer sh -c '{script}' 2>&1 || echo code $?"
