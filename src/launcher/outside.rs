@@ -10,7 +10,7 @@ use super::reaper::Recording;
 use super::record::{self, Running};
 use super::sys::{self, Doubled};
 use super::terminal::Relay;
-use super::{inside, maps, namespaces, refusal, rights};
+use super::{inside, maps, namespaces, refusal, rights, root};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -30,6 +30,8 @@ pub(super) struct Known<'a> {
     pub(super) launch: &'a Launch,
     /// The command.
     pub(super) command: Prepared,
+    /// Its root, where that could not be made inside.
+    pub(super) root: Option<root::Prepared>,
     /// What the command may do.
     pub(super) rights: rights::Prepared,
     /// Whether it gets a terminal of its own.
@@ -183,7 +185,8 @@ fn start(
     }
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
     let farewell = Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose())?;
-    let known = Known { launch, command, rights, has_terminal, oom, mask };
+    let root = root::prepare(&container.root, &container.namespaces);
+    let known = Known { launch, command, root, rights, has_terminal, oom, mask };
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
     let flags = namespaces::clone_flags(&container.namespaces);
     let refused = |errno| refusal::of_clone(&container.namespaces, errno).failed()(errno);

@@ -45,7 +45,7 @@ fn line(report: &mut String, head: &str, words: &[&str]) {
     for word in words {
         if line.len() + word.len() > 110 {
             writeln!(report, "{line}").unwrap();
-            line = " ".to_owned();
+            " ".clone_into(&mut line);
         }
         write!(line, " {word}").unwrap();
     }

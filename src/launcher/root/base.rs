@@ -11,16 +11,22 @@ use std::path::Path;
 
 /// Attaches the root. What is mounted below a directory belongs to it; a layer, however, lies above one file system, and what is
 /// mounted below that is not seen. Nor is it below the machine's own root.
-pub(super) fn attach(source: &RootSource, writes: Writes, in_user_namespace: bool) -> Result<Inside, Failure> {
+pub(super) fn attach(
+    source: &RootSource,
+    writes: Writes,
+    in_user_namespace: bool,
+    prepared: Option<&layer::Prepared>,
+) -> Result<Inside, Failure> {
     let (path, extent) = match source {
         RootSource::Directory(directory) => (directory.as_path(), tree::Extent::WithBelow),
         RootSource::Host => (Path::new("/"), tree::Extent::One),
     };
     let files = open_directory(path)?;
     let machine = open_directory(Path::new("/"))?;
-    let attached = match writes {
-        Writes::Through => bound(&files, extent, &machine, path),
-        Writes::Layer => layer::attach(&files, &machine, in_user_namespace),
+    let attached = match (writes, prepared) {
+        (Writes::Layer, Some(prepared)) => prepared.attach(&machine),
+        (Writes::Through, _) => bound(&files, extent, &machine, path),
+        (Writes::Layer, None) => layer::attach(&files, &machine, in_user_namespace),
     };
     let root = attached.map_err(|failure| {
         // The kernel keeps together what was mounted by somebody who has more rights (mount_namespaces(7)).

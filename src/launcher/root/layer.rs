@@ -3,9 +3,11 @@
 //! Both mounts are made without a place in the tree, and the lower directory is given by its descriptor. Before Linux 6.15
 //! overlayfs wants its layers attached and by name: then the tmpfs lies above the machine's root, and goes with it in `pivot`.
 
+use super::inside::open_directory;
 use super::{base, tree};
 use crate::fault;
 use crate::launcher::failure::{During, Failure, Step};
+use crate::model::container::{Namespaces, Root, RootFileSystem, RootSource, Writes};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, fstat, mkdirat, openat};
 use rustix::io::Errno;
@@ -13,9 +15,36 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, mount,
 };
+use std::path::Path;
 
 const MEMORY: &str = "tmpfs";
 const OVERLAY: &str = "overlay";
+
+/// A root that is made outside, for who could not make it inside.
+#[derive(Debug)]
+pub(in crate::launcher) struct Prepared(OwnedFd);
+
+/// Makes the machine's own root with a layer above it, attached nowhere, where a container with a user namespace of its own is to
+/// have that: the kernel does not let such a one leave out what is mounted in the machine's root. Nothing where it is not wanted,
+/// or can't be had.
+pub(in crate::launcher) fn prepare(root: &Root, namespaces: &Namespaces) -> Option<Prepared> {
+    let Root::Own(RootFileSystem { source: RootSource::Host, writes: Writes::Layer, .. }) = root else { return None };
+    if namespaces.user.is_none() || fault::lacks("open_tree") || fault::lacks("overlay_by_descriptor") {
+        return None;
+    }
+    let lower = open_directory(Path::new("/")).ok()?;
+    detached(&lower, false).ok().map(Prepared)
+}
+
+impl Prepared {
+    /// Attaches it.
+    pub(super) fn attach(&self, machine: &OwnedFd) -> Result<OwnedFd, Failure> {
+        let what = || Step::Mount { what: "the machine's own root".into(), at: "/".into() };
+        let root = self.0.try_clone().during(what)?;
+        tree::attach(&root, machine).during(what)?;
+        Ok(root)
+    }
+}
 
 /// Attaches the lower directory with a layer above it.
 pub(super) fn attach(lower: &OwnedFd, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {

@@ -21,6 +21,8 @@ mod pivot;
 mod remount;
 mod tree;
 
+pub(super) use layer::{Prepared, prepare};
+
 use super::failure::{During, Failure, Step};
 use crate::model::container::{Namespaces, Rights, RootFileSystem};
 use rustix::fs::Mode;
@@ -30,21 +32,31 @@ use rustix::mount::{MountAttrFlags, MountPropagationFlags, mount_change};
 ///
 /// # Errors
 /// Where something of it can't be had. The process is to end then: what it sees is neither the old root nor the new one.
-pub(super) fn enter(root: &RootFileSystem, rights: &Rights, namespaces: &Namespaces) -> Result<(), Failure> {
+pub(super) fn enter(
+    root: &RootFileSystem,
+    rights: &Rights,
+    namespaces: &Namespaces,
+    prepared: Option<&Prepared>,
+) -> Result<(), Failure> {
     // What is made has the mode that is asked for, whatever the caller's umask says; the container gets the caller's.
     let mask = rustix::process::umask(Mode::empty());
-    let entered = assemble(root, matches!(rights, Rights::Confined { .. }), namespaces);
+    let entered = assemble(root, matches!(rights, Rights::Confined { .. }), namespaces, prepared);
     rustix::process::umask(mask);
     entered
 }
 
-fn assemble(root: &RootFileSystem, is_confined: bool, namespaces: &Namespaces) -> Result<(), Failure> {
+fn assemble(
+    root: &RootFileSystem,
+    is_confined: bool,
+    namespaces: &Namespaces,
+    prepared: Option<&Prepared>,
+) -> Result<(), Failure> {
     let RootFileSystem { source, writes, mounts } = root;
     // First of all: what is mounted from here on is seen in this namespace only.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during(|| Step::of("keep the mounts to this container"))?;
     let sources = binds::open(mounts)?;
-    let mut inside = base::attach(source, *writes, namespaces.user.is_some())?;
+    let mut inside = base::attach(source, *writes, namespaces.user.is_some(), prepared)?;
     if is_confined {
         // Nobody opens a device by a file that the root's files or the container made: that is why mknod(2) is harmless.
         tree::limit(&inside.root, MountAttrFlags::MOUNT_ATTR_NODEV)
