@@ -60,7 +60,7 @@ impl HostEffects {
         drop(executable);
         fault::point(|| "while the container's launcher starts".into());
         match child {
-            Ok(child) => answer(child, text).await.map_err(failed),
+            Ok(child) => answer_of_launcher(child, text).await.map_err(failed),
             Err(error) => Err(failed(failure("start the launcher", &error))),
         }
     }
@@ -109,7 +109,13 @@ pub async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
 }
 
 /// Hands the launcher what it is to start, and waits for what it says.
-async fn answer(mut child: Child, text: String) -> Result<(), Failure> {
+///
+/// # Errors
+/// What it says, where it did not start the container; when it was ended.
+///
+/// # Cancel safety
+/// What was begun goes on.
+pub async fn answer_of_launcher(mut child: Child, text: String) -> Result<(), Failure> {
     let speak = |error: std::io::Error| failure("speak to the launcher", &error);
     if let Some(mut input) = child.stdin.take() {
         match input.write_all(text.as_bytes()).await {

@@ -9,7 +9,6 @@ use crate::model::{LabName, NodeContainer, NodeName};
 use crate::report::{ContainerReport, ContainerState, LabCondition};
 use crate::state::LockedLab;
 use nix::sys::signal::Signal;
-use std::time::Duration;
 
 impl Nslab {
     /// A lab's containers, in the order of their nodes.
@@ -88,8 +87,9 @@ impl Nslab {
         if is_sent != Some(true) {
             return Err(Error::Usage(not_running(format!("{lab}/{node}"))));
         }
-        while signal == Signal::SIGKILL && running.as_ref().is_some_and(launcher::Running::is_alive) {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+        if let Some(running) = running.filter(|_| signal == Signal::SIGKILL) {
+            // It says how it ended; where it can't, it is ended.
+            apply::end_container(running).await?;
         }
         Ok(())
     }

@@ -5,16 +5,14 @@ use super::container::{has_left_cgroup, not_running, report};
 use crate::Error;
 use crate::apply;
 use crate::host;
-use crate::launcher::{self, Answer, Failure, Launch, Output, Record, Sealed, Step};
+use crate::launcher::{self, Launch, Output, Record, Sealed};
 use crate::model::ContainerName;
 use crate::report::ContainerReport;
 use crate::state::{StateError, StateRoot};
-use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::Stdio;
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 impl Nslab {
@@ -135,13 +133,17 @@ impl Nslab {
     pub(super) async fn forget_ended(&self) -> Result<Vec<ContainerName>, Error> {
         let mut forgotten = Vec::new();
         for name in self.root().launched_names()? {
-            let record = self.launched_record(&name)?;
-            let is_over =
-                record.is_some_and(|record| !record.is_alive() && record.running.is_some() && removes(&record));
-            if is_over {
-                self.remove_launched(&name).await?;
+            if !is_to_be_forgotten(self.launched_record(&name)?.as_ref()) {
+                continue;
+            }
+            // Nobody gives the name to another one meanwhile.
+            let locked = self.root().launched_home().lock().await?;
+            if is_to_be_forgotten(self.launched_record(&name)?.as_ref()) {
+                apply::remove_cgroup(cgroup_of(&name)).await?;
+                locked.remove_launched(&name)?;
                 forgotten.push(name);
             }
+            locked.remove_if_empty()?;
         }
         Ok(forgotten)
     }
@@ -174,8 +176,11 @@ impl Nslab {
     }
 }
 
-fn removes(record: &Record) -> bool {
-    matches!(record.launch.output, Output::Detached { remove: true, .. })
+fn is_to_be_forgotten(record: Option<&Record>) -> bool {
+    record.is_some_and(|record| {
+        let removes = matches!(record.launch.output, Output::Detached { remove: true, .. });
+        removes && record.running.is_some() && !record.is_alive()
+    })
 }
 
 fn cgroup_of(name: &ContainerName) -> PathBuf {
@@ -208,17 +213,7 @@ async fn start(launch: &Launch) -> Result<(), Error> {
     let (Sealed { mut command, executable }, text) = launcher::starting(launch)?;
     let io = |source| Error::Io { action: "start the launcher".into(), source };
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = Command::from(command).spawn().map_err(io)?;
+    let child = Command::from(command).spawn().map_err(io)?;
     drop(executable);
-    if let Some(mut input) = child.stdin.take() {
-        input.write_all(text.as_bytes()).await.map_err(io)?;
-    }
-    let output = child.wait_with_output().await.map_err(io)?;
-    match serde_json::from_slice(&output.stdout) {
-        Ok(Answer::Started(_)) => Ok(()),
-        Ok(Answer::Failed(failure)) => Err(failure.into()),
-        Err(_) => {
-            Err(Failure { step: Step::of("start the container: the launcher was ended"), source: Errno::ECHILD }.into())
-        }
-    }
+    Ok(apply::answer_of_launcher(child, text).await?)
 }

@@ -65,6 +65,10 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
         let rights = rights::Prepared::new(&launch.container)?;
         let known = Known { launch, command, root: None, rights, has_terminal, oom: None, mask };
         let entrance = Entrance::of(launch)?;
+        if launch.container.namespaces.user.is_some() && nix::unistd::geteuid().is_root() {
+            // Inside it may be forbidden to give them up, and they are groups of the machine's.
+            nix::unistd::setgroups(&[]).during(|| Step::of("give up supplementary groups"))?;
+        }
         join(&entry.running)?;
         if launch.container.namespaces.user.is_some() {
             maps::become_root()?;

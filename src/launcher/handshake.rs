@@ -3,6 +3,7 @@
 //! Whose partner has ended reads that, and ends too: no process is left that nobody waits for.
 
 use super::failure::{During, Failure, Step};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
@@ -104,6 +105,13 @@ impl Channel {
             Ok(_) | Err(nix::errno::Errno::EPIPE) => Ok(()),
             Err(errno) => Err(speak().failed()(errno)),
         }
+    }
+
+    /// Whether the other one has ended.
+    pub(super) fn is_alone(&self) -> nix::Result<bool> {
+        let mut files = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
+        poll(&mut files, PollTimeout::ZERO)?;
+        Ok(files[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP)))
     }
 
     /// Waits for what is said next; `None` where the other one has ended.

@@ -83,23 +83,29 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)
     } else {
-        // Nobody else would end it with whoever started it.
-        nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher"))?;
+        end_with_launcher(channel)?;
         Err(become_payload(known))
     }
 }
 
 /// The same for a command that comes into a container that is there, if it could enter its cgroup.
 pub(super) fn run_entered(known: &Known<'_>, channel: &Channel, entered: Result<(), Failure>) -> u8 {
-    let with_launcher = || nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(|| Step::of("end with the launcher"));
     let equip = || if known.has_terminal { reaper::equip_entrant(known.launch, channel) } else { Ok(()) };
-    let failure = match entered.and_then(|()| with_launcher()).and_then(|()| equip()) {
+    let failure = match entered.and_then(|()| end_with_launcher(channel)).and_then(|()| equip()) {
         Ok(()) => become_payload(known),
         Err(failure) => failure,
     };
     let code = failure.exit_code();
     let _ = channel.say(&FromInside::Failed(failure), None);
     code
+}
+
+/// Has the calling process, which becomes the command itself, end with whoever started it: nobody else would see to that.
+fn end_with_launcher(channel: &Channel) -> Result<(), Failure> {
+    let end = || Step::of("end with the launcher");
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).during(end)?;
+    // Seen after it was asked for: one that ended before is not told of.
+    if channel.is_alone().during(end)? { Err(end().failed()(Errno::ESRCH)) } else { Ok(()) }
 }
 
 /// Whether this is said, and not that nobody is there any more.

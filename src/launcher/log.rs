@@ -4,6 +4,8 @@
 //! A full disk must not hold up the container: what can't be written is lost, and the log says how much.
 
 use super::failure::{During, Failure, Step};
+use super::record::Record;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags, openat, renameat};
 use rustix::io::Errno;
@@ -166,14 +168,19 @@ impl Reader {
         let of_itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
         inotify::add_watch(&events, &self.directory, of_files | of_itself).during(watch)?;
         let ended = self.directory.join(super::record::names::ENDED);
+        let running = Record::read(&self.directory)?.and_then(|record| record.running);
+        // Process 1 may be killed, and then nobody writes down that it has ended.
+        let process = running.as_ref().map(super::stop::held).transpose()?.flatten();
         loop {
             // Looked at first: what it has printed before it ended is there by then.
-            let has_ended = ended.exists() || !self.directory.exists();
+            let has_ended = ended.exists()
+                || !self.directory.exists()
+                || running.as_ref().is_some_and(|running| !running.is_alive());
             self.read_on(to)?;
             if has_ended {
                 return Ok(());
             }
-            wait(events.as_fd()).during(|| Step::of("wait for the log"))?;
+            wait(events.as_fd(), process.as_ref()).during(|| Step::of("wait for the log"))?;
         }
     }
 
@@ -206,14 +213,21 @@ fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Failure> {
 }
 
 /// Waits until something has happened; what it was does not matter.
-fn wait(events: impl AsFd) -> Result<(), Errno> {
-    let mut what = [0; 4096];
+/// Waits for events, or for the end of a process.
+fn wait(events: impl AsFd, process: Option<&OwnedFd>) -> Result<(), Errno> {
+    let mut files = vec![PollFd::new(&events, PollFlags::IN)];
+    files.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
     loop {
-        match rustix::io::read(&events, &mut what) {
+        match poll(&mut files, None) {
             Err(Errno::INTR) => {}
-            result => return result.map(drop),
+            result => break result.map(drop)?,
         }
     }
+    if files[0].revents().is_empty() {
+        return Ok(());
+    }
+    let mut what = [0; 4096];
+    rustix::io::read(&events, &mut what).map(drop)
 }
 
 #[cfg(test)]

@@ -99,6 +99,10 @@ pub(super) fn attended(
     let signals = signals.during(|| Step::of("receive signals"))?;
     let child = start(mask)?;
     let said = attend(&child, &signals).and_then(|said| at("after the end").map(|()| said));
+    if said.is_err() {
+        // A command that is no process 1 does not notice that nobody waits for it any more.
+        send(&child, Signal::SIGKILL);
+    }
     let has_reaper = child.has_reaper.clone();
     let status = end(child);
     Ok(match (said?, has_reaper) {
@@ -184,7 +188,13 @@ fn start(
         told(&|| format!("made the cgroup {}", cgroup.words()));
     }
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
-    let farewell = Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose())?;
+    let farewell = match Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose()) {
+        Ok(farewell) => farewell,
+        Err(failure) => {
+            cgroup.map(OfLaunch::finish).transpose()?;
+            return Err(failure);
+        }
+    };
     let root = root::prepare(&container.root, &container.namespaces);
     let known = Known { launch, command, root, rights, has_terminal, oom, mask };
     let into = cgroup.as_ref().and_then(OfLaunch::fd);

@@ -1,7 +1,7 @@
 //! Ending a container from outside: it is asked, and after a while its process 1 is killed, with which all of it ends.
 
 use super::failure::{During, Failure, Step};
-use super::record::Running;
+use super::record::{self, Running};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -54,11 +54,13 @@ fn command_of(running: &Running) -> Result<Option<OwnedFd>, Failure> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children = children.split_whitespace().filter_map(|child| Running::of(child.parse().ok()?).ok());
     let Some(eldest) = children.min_by_key(|child| child.started_ticks) else { return Ok(None) };
-    held(&eldest)
+    let Some(command) = held(&eldest)? else { return Ok(None) };
+    // Seen after it is held: process 1 may have ended, and its number be another's by now.
+    Ok((record::is_child(eldest.pid, pid) && running.is_alive()).then_some(command))
 }
 
 /// Process 1, held on to: its number may pass to another process, this does not.
-fn held(running: &Running) -> Result<Option<OwnedFd>, Failure> {
+pub(super) fn held(running: &Running) -> Result<Option<OwnedFd>, Failure> {
     let Some(pid) = Pid::from_raw(running.pid) else { return Ok(None) };
     match pidfd_open(pid, PidfdFlags::empty()) {
         Err(rustix::io::Errno::SRCH) => Ok(None),

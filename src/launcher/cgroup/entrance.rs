@@ -3,7 +3,8 @@
 use super::error::{CgroupError, While};
 use super::{Cgroup, Kind, open};
 use crate::launcher::cgroup::hierarchy::{self, Version};
-use crate::launcher::{Failure, Launch};
+use crate::launcher::{Failure, Launch, Step};
+use nix::errno::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -24,8 +25,12 @@ impl Entrance {
     /// which the child starts from.
     pub(in crate::launcher) fn of(launch: &Launch) -> Result<Option<Self>, Failure> {
         let Some(name) = &launch.cgroup else { return Ok(None) };
-        let Some(cgroup) = Cgroup::find(name)? else { return Ok(None) };
-        Ok(Some(Self::open(&cgroup)?))
+        match Cgroup::find(name)? {
+            Some(cgroup) => Ok(Some(Self::open(&cgroup)?)),
+            None if launch.container.limits.is_none() => Ok(None),
+            // What runs inside is not to escape the limits.
+            None => Err(Step::of("find the container's cgroup").failed()(Errno::ENOENT)),
+        }
     }
 
     fn open(cgroup: &Cgroup) -> Result<Self, CgroupError> {

@@ -57,7 +57,9 @@ fn assemble(
         .during(|| Step::of("keep the mounts to this container"))?;
     let sources = binds::open(mounts)?;
     let mut inside = base::attach(source, *writes, namespaces.user.is_some(), prepared)?;
-    if is_confined {
+    // Root of a user namespace is not to use the machine's devices, whatever else it may.
+    let has_no_devices = is_confined || namespaces.user.is_some();
+    if has_no_devices {
         // Nobody opens a device by a file that the root's files or the container made: that is why mknod(2) is harmless.
         tree::limit(&inside.root, MountAttrFlags::MOUNT_ATTR_NODEV)
             .during(|| Step::of("keep devices out of the root"))?;
@@ -70,6 +72,6 @@ fn assemble(
         masks::hide(&proc, &sys, &null)?;
         masks::protect(&proc)?;
     }
-    binds::mount(&mut inside, sources, is_confined)?;
+    binds::mount(&mut inside, sources, has_no_devices)?;
     pivot::into(&inside.root)
 }
