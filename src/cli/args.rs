@@ -57,7 +57,7 @@ Examples:
   nslab down                        all of it gone
 
 Exit codes: 0 done; 1 it failed, or a check did not hold; 2 bad usage or bad topology; 3 the machine lacks
-something; 4 undo was incomplete. exec and shell: the command's own; 125, 126, 127 as env(1).";
+something; 4 undo was incomplete. exec, shell and launch: the command's own; 125, 126, 127 as env(1).";
 
 /// What every verb takes.
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use super::context::require_place;
 use super::{Nslab, Options, leftovers};
 use crate::Error;
+use crate::launcher;
 use crate::report::GcReport;
 
 /// Takes half-made labs away, links in /etc/netns that lead nowhere, rows of Open vSwitch and rules of the packet filter
@@ -53,6 +54,13 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
         report.removed.push(format!("the container {name}, which has ended"));
     }
     remove_cgroups(nslab, &mut report).await?;
+    let left = tokio::task::spawn_blocking(launcher::remove_left_by_killed).await;
+    match left.map(|result| result.map_err(|error| crate::error::chain(&error))) {
+        Ok(Ok(0)) => {}
+        Ok(Ok(many)) => report.removed.push(format!("{many} cgroups of containers whose launchers were killed")),
+        Ok(Err(why)) => report.failed.push(format!("cgroups of containers whose launchers were killed: {why}")),
+        Err(error) => report.failed.push(format!("cgroups of containers whose launchers were killed: {error}")),
+    }
     nslab.tidy().await?;
     Ok(report)
 }

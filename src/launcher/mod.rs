@@ -39,7 +39,7 @@ mod sys;
 mod terminal;
 
 pub use attach::{Left, join as attach};
-pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, protect_from_oom};
+pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, protect_from_oom, remove_left_by_killed};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;

@@ -54,8 +54,8 @@ pub(super) struct Child {
     pub(super) has_reaper: Option<String>,
 }
 
-/// What is passed on to a container whose launcher is sent it.
-const PASSED_ON: [Signal; 8] = [
+/// What is passed on to a container whose launcher is sent it, and by its process 1 to the command.
+pub(super) const PASSED_ON: [Signal; 8] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,

@@ -197,6 +197,22 @@ fn a_cgroup_is_ended_and_removed_after_its_launcher_was_killed() {
 }
 
 #[test]
+fn gc_removes_what_a_killed_launcher_left() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let (mut child, _) = running(&cgroups, &["-p", "-m", "--pids", "64"]);
+        // That of one which is there stays.
+        sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
+        assert_ne!(cgroups.all(), [] as [&str; 0]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let said = sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
+        assert!(said.contains("cgroups of containers whose launchers were killed"), "{said}");
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
 fn what_others_have_made_stays() {
     ThrowAwayHost::run(|host| {
         let cgroups = Cgroups::mount(host);

@@ -3,7 +3,8 @@
 
 use super::super::failure::{During, Failure, Step};
 use super::super::record::started_ticks;
-use super::{Cgroup, CgroupError, members};
+use super::tree::Tree;
+use super::{Cgroup, CgroupError, Controller, Machine, members};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -62,20 +63,35 @@ pub fn cgroup_of_caller() -> Result<PathBuf, Failure> {
     Ok(Path::new(PLACE).join(owner.name()))
 }
 
-/// Ends and removes what processes have left that were killed, beside this one.
-pub(super) fn remove_left(beside: &Cgroup) -> Result<(), CgroupError> {
+/// Ends and removes what launchers have left that were killed, and says how many they were.
+///
+/// # Errors
+/// When the machine can't be looked at, or something can't be removed.
+pub fn remove_left_by_killed() -> Result<usize, CgroupError> {
+    let machine = Machine(super::hierarchy::look()?);
+    let trees = machine.trees(Path::new(PLACE), &Controller::ALL);
+    remove_left_in(trees.iter().map(Tree::leaf).filter(|place| place.is_dir()))
+}
+
+/// The same beside a cgroup of such a launcher.
+pub(super) fn remove_left(beside: &Cgroup) -> Result<usize, CgroupError> {
+    let directories = beside.directories();
+    remove_left_in(directories.iter().filter_map(|directory| directory.parent()).map(Path::to_owned))
+}
+
+fn remove_left_in(places: impl Iterator<Item = PathBuf>) -> Result<usize, CgroupError> {
     let mut left = BTreeSet::new();
-    for place in beside.directories().iter().filter_map(|directory| directory.parent()) {
-        let names = members::below(place)?.into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    for place in places {
+        let names = members::below(&place)?.into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
         left.extend(names.filter(|name| Owner::of(name).is_some_and(Owner::has_ended)));
     }
-    for name in left {
+    for name in &left {
         if let Some(cgroup) = Cgroup::find(&Path::new(PLACE).join(name))? {
             cgroup.end(END)?;
             cgroup.remove()?;
         }
     }
-    Ok(())
+    Ok(left.len())
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
-pub use launched::cgroup_of_caller;
+pub use launched::{cgroup_of_caller, remove_left_by_killed};
 pub(super) use of_launch::OfLaunch;
 pub use oom::{OomCounter, protect_from_oom};
 pub(super) use way_out::WaysOut;

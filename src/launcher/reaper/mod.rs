@@ -11,6 +11,7 @@ pub(super) use recording::Recording;
 use super::failure::{During, Failure, Step};
 use super::handshake::{Channel, Ended, FromInside};
 use super::launch::{Launch, Output};
+use super::outside::PASSED_ON;
 use super::terminal::Pty;
 use crate::model::container::{Root, User};
 use collector::Collector;
@@ -22,20 +23,9 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// What is passed on to the command. What the kernel sends for a fault of process 1's own is not, nor what it can't receive.
-const PASSED_ON: [Signal; 11] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-    Signal::SIGWINCH,
-    Signal::SIGPWR,
-    Signal::SIGTSTP,
-    Signal::SIGCONT,
-];
+/// What process 1 passes on besides what its launcher does. What the kernel sends for a fault of its own is not passed on, nor what
+/// it can't receive.
+const PASSED_ON_TOO: [Signal; 3] = [Signal::SIGPWR, Signal::SIGTSTP, Signal::SIGCONT];
 
 /// Where the command's input comes from and its output goes to.
 #[derive(Debug)]
@@ -197,7 +187,7 @@ pub(super) fn equip_entrant(launch: &Launch, channel: &Channel) -> Result<(), Fa
 }
 
 fn received() -> SigSet {
-    let mut received = SigSet::from_iter(PASSED_ON);
+    let mut received = PASSED_ON.into_iter().chain(PASSED_ON_TOO).collect::<SigSet>();
     received.add(Signal::SIGCHLD);
     received
 }
