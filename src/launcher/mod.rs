@@ -14,6 +14,7 @@
 //! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where
 //! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
 
+mod arguments;
 mod attach;
 mod cgroup;
 mod command;
@@ -34,6 +35,7 @@ mod refusal;
 mod rights;
 mod root;
 mod seal;
+mod springboard;
 mod stop;
 mod sys;
 mod terminal;
