@@ -2,6 +2,7 @@
 
 use crate::support::run::text;
 use crate::support::{ThrowAwayHost, nslab};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -113,10 +114,7 @@ fn expected() -> Vec<String> {
     let read_only = "ro,nosuid,nodev,noexec,relatime";
     all.extend(there_are(&MASKED_DIRECTORIES).iter().map(|path| format!("{path} tmpfs {read_only}")));
     all.extend(there_are(&READ_ONLY).iter().map(|path| format!("{path} proc {read_only}")));
-    // Where cgroup version 2 is at the usual place, the container's own part of it is seen.
-    if std::fs::read_to_string("/proc/self/mounts").unwrap().contains(" /sys/fs/cgroup cgroup2 ") {
-        all.push(format!("/sys/fs/cgroup cgroup2 {read_only}"));
-    }
+    all.sort();
     all
 }
 
@@ -128,9 +126,15 @@ fn a_container_sees_these_mounts_and_no_other() {
             mounts_inside(&root, &[]).into_iter().partition(|line| line.starts_with("/ "));
         let [root_mount] = &root_mount[..] else { panic!("{root_mount:?}") };
         assert!(root_mount.contains(" rw,") && root_mount.contains("nodev"), "{root_mount}");
-        let mut all = expected();
-        all.sort();
-        assert_eq!(others, all);
+        assert_eq!(others, expected());
+
+        // Where cgroup version 2 is at the usual place, the container's own part of it is seen.
+        host.sh("mount -t cgroup2 none /sys/fs/cgroup");
+        let seen = inside(&root, &[], "cat /proc/self/mountinfo");
+        host.sh("umount /sys/fs/cgroup");
+        let cgroups = "/sys/fs/cgroup cgroup2 ro,nosuid,nodev,noexec,relatime".to_owned();
+        let all: BTreeSet<String> = expected().into_iter().chain([cgroups, root_mount.clone()]).collect();
+        assert_eq!(table(&seen).into_iter().collect::<BTreeSet<_>>(), all);
 
         let dev =
             inside(&root, &[], "cd /dev && for name in *; do echo $name $(readlink $name); done; stat -c %t:%T null");
@@ -384,11 +388,15 @@ fn root_of_a_user_namespace_has_the_same_root() {
         let script = "touch /etc/x && ls /etc/x";
         assert_eq!(inside(&root, &["-U", "--read-only"], script), "/etc/x\n");
         assert!(!root.join("etc/x").exists());
-        // The machine's own root is made by who may, outside; a user of the machine can't.
+        // The machine's own root is made by who may, outside, on older kernels as well; a user of the machine can't.
         let name = format!("/etc/nslab-test-u{}", std::process::id());
-        let seen = inside(Path::new("host"), &["-U"], &format!("touch {name} && ls {name}; id -u"));
-        assert_eq!(seen, format!("{name}\n0\n"));
-        assert!(!Path::new(&name).exists());
+        for lacking in ["", "overlay_by_descriptor"] {
+            let script = format!("touch {name} && ls {name}; id -u");
+            let mut launch = nslab(["launch", "--rootfs", "host", "-U", "--", "/bin/sh", "-c", &script]);
+            let output = launch.env("NSLAB_TEST_LACKS", lacking).output().unwrap();
+            assert_eq!(text(&output), format!("{name}\n0\n"), "without {lacking}");
+            assert!(!Path::new(&name).exists());
+        }
         let nslab = env!("CARGO_BIN_EXE_nslab");
         let said = host
             .try_sh(&format!("setpriv --reuid 4242 --regid 4242 --clear-groups {nslab} launch -U --rootfs host true"));
