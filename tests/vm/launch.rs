@@ -143,6 +143,16 @@ fn a_user_has_limits_where_cgroups_are_delegated() {
     let told = run("-p Delegate=yes", &format!("{nslab} launch -U -p -m -H zion --memory 100M --swap 0 -- {EAT}"));
     assert!(told.contains("zion: killed, out of memory (limit 100 MB)") && told.contains("code 137"), "{told}");
 
+    // One that is to be forgotten takes its cgroup along; where its caller is goes with the next one.
+    let script = format!(
+        "{nslab} --state-dir /tmp/walker launch -U -p -m --memory 100M --detach --rm -- true
+         cd /sys/fs/cgroup$(dirname $(cut -d: -f3- /proc/self/cgroup))
+         timeout 60 sh -c \"while [ -e nslab ]; do sleep 0.1; done\"; ls -d */; echo [$(cat cgroup.subtree_control)]
+         {nslab} launch -U -p -m --memory 100M -- true; ls -d */ || echo nothing"
+    );
+    let told = run("-p Delegate=yes", &script);
+    assert!(told.contains("nslab-callers/\n[]\n") && told.ends_with("nothing\n"), "{told}");
+
     let limited = format!("{nslab} launch -U -p -m --memory 100M --cpus 0.5 -- true");
     let told = run("", &limited);
     assert!(told.contains("none is delegated to this user"), "{told}");
