@@ -1,8 +1,7 @@
-//! Containers' cgroups as users have them: version 2, in systemd's hands, or delegated.
+//! Containers' cgroups as users have them: in systemd's hands, or delegated.
 
-use crate::support::cgroups::Cgroups;
 use crate::support::run::{sh, text};
-use crate::support::{ThrowAwayHost, nslab, wait_until};
+use crate::support::{nslab, wait_until};
 use nslab::launcher::Cgroup;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -37,36 +36,6 @@ fn cgroup_of(child: &Child) -> String {
 
 fn sleeper(seconds: &str) -> String {
     sh(&format!("pgrep -f '^sleep {seconds}' || true")).trim().to_owned()
-}
-
-#[test]
-fn version_2_limits_a_container() {
-    ThrowAwayHost::run(|host| {
-        let cgroups = Cgroups::mount(host);
-        let options = ["-p", "-m", "--memory", "100M", "--swap", "0", "--cpus", "0.5", "--pids", "64"];
-        let mut child = running(&options, "1111");
-        let name = format!("nslab/launched/{}", cgroup_of(&child));
-        for (file, value) in
-            [("memory.max", "104857600"), ("memory.swap.max", "0"), ("cpu.max", "50000 100000"), ("pids.max", "64")]
-        {
-            assert_eq!(cgroups.read(&name, file), value);
-        }
-        let found = Cgroup::find(Path::new(&name)).unwrap().unwrap();
-        assert_eq!(found.usage().unwrap().pids, Some(2));
-        assert!(found.usage().unwrap().memory_bytes.unwrap() > 0);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        found.end(SOON).unwrap();
-        found.remove().unwrap();
-        assert_eq!(cgroups.all(), [] as [&str; 0]);
-
-        let output =
-            launch(&["-p", "-m", "-H", "zion", "--memory", "100M", "--swap", "0"], &["sh", "-c", EAT]).output();
-        let output = output.unwrap();
-        assert_eq!(output.status.code(), Some(137), "{}", text(&output));
-        assert!(text(&output).contains("zion: killed, out of memory (limit 100 MB)"), "{}", text(&output));
-        assert_eq!(cgroups.all(), [] as [&str; 0]);
-    });
 }
 
 /// The scopes of nslab's that systemd knows.
@@ -142,6 +111,16 @@ fn a_user_has_limits_where_cgroups_are_delegated() {
 
     let told = run("-p Delegate=yes", &format!("{nslab} launch -U -p -m -H zion --memory 100M --swap 0 -- {EAT}"));
     assert!(told.contains("zion: killed, out of memory (limit 100 MB)") && told.contains("code 137"), "{told}");
+
+    // One that is to be forgotten takes its cgroup along; where its caller is goes with the next one.
+    let script = format!(
+        "{nslab} --state-dir /tmp/walker launch -U -p -m --memory 100M --detach --rm -- true
+         cd /sys/fs/cgroup$(dirname $(cut -d: -f3- /proc/self/cgroup))
+         timeout 60 sh -c \"while [ -e nslab ]; do sleep 0.1; done\"; ls -d */; echo [$(cat cgroup.subtree_control)]
+         {nslab} launch -U -p -m --memory 100M -- true; ls -d */ || echo nothing"
+    );
+    let told = run("-p Delegate=yes", &script);
+    assert!(told.contains("nslab-callers/\n[]\n") && told.ends_with("nothing\n"), "{told}");
 
     let limited = format!("{nslab} launch -U -p -m --memory 100M --cpus 0.5 -- true");
     let told = run("", &limited);

@@ -127,8 +127,7 @@ impl Tree {
             if !is_marked(&directory, "") {
                 break;
             }
-            let enabled: Vec<Controller> =
-                Controller::ALL.into_iter().filter(|one| is_marked(&directory, &format!(".{}", one.name()))).collect();
+            let enabled = enabled_for(&directory);
             match fs::remove_dir(&directory) {
                 Err(error) if is_in_use(&error) => break,
                 Err(error) if !is_gone(&error) => return Err(error).while_to("remove", &directory),
@@ -139,6 +138,11 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// The controllers that were enabled in the base for those below.
+    pub(super) fn enabled(&self) -> Vec<Controller> {
+        self.parents().last().map(|topmost| enabled_for(topmost)).unwrap_or_default()
     }
 
     /// Leaves the base as it was before nslab's first cgroup there.
@@ -207,6 +211,11 @@ fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
 /// Whether a directory has a mark.
 pub(super) fn is_marked(directory: &Path, what: &str) -> bool {
     MARKS.iter().any(|kind| getxattr(directory, format!("{kind}{what}"), &mut [0_u8; 8][..]).is_ok())
+}
+
+/// The controllers that were enabled in the cgroup above for this one.
+fn enabled_for(directory: &Path) -> Vec<Controller> {
+    Controller::ALL.into_iter().filter(|one| is_marked(directory, &format!(".{}", one.name()))).collect()
 }
 
 /// Removes a cgroup with those below it, which a container may have made.

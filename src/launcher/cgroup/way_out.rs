@@ -1,21 +1,25 @@
 //! How process 1 leaves its cgroup and removes it, though it can't see it: by files that were opened outside.
 
-use super::Cgroup;
-use super::Kind;
+use super::hierarchy::{self, Controller, Version};
 use super::tree::Tree;
+use super::{Cgroup, Kind};
 use rustix::fs::{AtFlags, unlinkat};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// The way out of a cgroup in one hierarchy.
 #[derive(Debug)]
 struct WayOut {
-    /// Where to go.
-    processes: File,
+    /// Where to go, the best place first. In version 2 a cgroup below which something is limited takes no process, but for the
+    /// hierarchy's root; that of nslab's caller does.
+    places: Vec<File>,
     /// What to remove then, and in which directory; the innermost first.
     removed: Vec<(OwnedFd, OsString)>,
+    /// What nslab has enabled for those below the base, to be undone when the last is gone: the file, and which.
+    enabled: Option<(File, Vec<Controller>)>,
 }
 
 /// The ways out of a container's cgroup in all hierarchies.
@@ -35,13 +39,19 @@ impl WaysOut {
     }
 
     /// Takes the calling process, which is the last one in there, out, and removes what is empty then. What can't be done is
-    /// left for those who can.
+    /// left for those who can: a delegated cgroup's own processes stay in the one beside, as long as nobody launches anything.
     pub(in crate::launcher) fn take(self) {
-        for WayOut { mut processes, removed } in self.0 {
-            if processes.write_all(b"0").is_ok() {
-                for (directory, name) in removed {
-                    // One that others use as well is not empty.
-                    let _ = unlinkat(&directory, &name, AtFlags::REMOVEDIR);
+        for WayOut { places, removed, enabled } in self.0 {
+            if !places.into_iter().any(|mut processes| processes.write_all(b"0").is_ok()) {
+                continue;
+            }
+            // One that others use as well is not empty.
+            let is_removed =
+                |(directory, name): (OwnedFd, OsString)| unlinkat(&directory, &name, AtFlags::REMOVEDIR).is_ok();
+            let are_all_gone = removed.into_iter().all(is_removed);
+            if let Some((mut file, controllers)) = enabled.filter(|_| are_all_gone) {
+                for controller in controllers {
+                    let _ = file.write_all(format!("-{}", controller.name()).as_bytes());
                 }
             }
         }
@@ -49,11 +59,23 @@ impl WaysOut {
 }
 
 fn way_out(tree: &Tree) -> io::Result<WayOut> {
-    let processes = File::options().write(true).open(tree.base.join("cgroup.procs"))?;
+    let writable = |path: &Path| File::options().write(true).open(path);
+    let mut places = vec![writable(&tree.base.join("cgroup.procs"))?];
     let ways = tree.name.ancestors().filter(|way| !way.as_os_str().is_empty());
     let removed = ways.filter_map(|way| {
         let directory = tree.base.join(way.parent()?);
         Some(File::open(directory).map(|directory| (directory.into(), way.file_name().unwrap_or_default().to_owned())))
     });
-    Ok(WayOut { processes, removed: removed.collect::<Result<_, _>>()? })
+    let removed = removed.collect::<Result<_, _>>()?;
+    let mut enabled = None;
+    if tree.version == Version::Two {
+        let hierarchies = hierarchy::look().unwrap_or_default();
+        let own = hierarchies.iter().find(|one| one.version == Version::Two).map(hierarchy::Hierarchy::own_directory);
+        places.extend(own.and_then(|own| writable(&own.join("cgroup.procs")).ok()));
+        let controllers = tree.enabled();
+        if !controllers.is_empty() {
+            enabled = Some((writable(&tree.base.join("cgroup.subtree_control"))?, controllers));
+        }
+    }
+    Ok(WayOut { places, removed, enabled })
 }

@@ -4,7 +4,7 @@
 //! overlayfs wants its layers attached and by name: then the tmpfs lies above the machine's root, and goes with it in `pivot`.
 
 use super::inside::open_directory;
-use super::{base, tree};
+use super::{apart, base, tree};
 use crate::fault;
 use crate::launcher::failure::{During, Failure, Step};
 use crate::model::container::{Namespaces, Root, RootFileSystem, RootSource, Writes};
@@ -29,11 +29,15 @@ pub(in crate::launcher) struct Prepared(OwnedFd);
 /// or can't be had.
 pub(in crate::launcher) fn prepare(root: &Root, namespaces: &Namespaces) -> Option<Prepared> {
     let Root::Own(RootFileSystem { source: RootSource::Host, writes: Writes::Layer, .. }) = root else { return None };
-    if namespaces.user.is_none() || fault::lacks("open_tree") || fault::lacks("overlay_by_descriptor") {
+    if namespaces.user.is_none() || fault::lacks("open_tree") {
         return None;
     }
     let lower = open_directory(Path::new("/")).ok()?;
-    detached(&lower, false).ok().map(Prepared)
+    let root = match by_descriptor(&lower, false) {
+        Err(errno) if wants_names(errno) => apart::layered().ok(),
+        root => root.ok(),
+    };
+    root.map(Prepared)
 }
 
 impl Prepared {
@@ -49,22 +53,27 @@ impl Prepared {
 /// Attaches the lower directory with a layer above it.
 pub(super) fn attach(lower: &OwnedFd, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {
     let what = || Step::Mount { what: "a layer in memory (overlayfs)".into(), at: "/".into() };
-    if !fault::lacks("open_tree") && !fault::lacks("overlay_by_descriptor") {
-        match detached(lower, in_user_namespace) {
-            Ok(root) => {
-                tree::attach(&root, machine).during(what)?;
-                return Ok(root);
-            }
-            // An older kernel: it lacks the calls, or the parameters, or overlayfs does not take what is not attached.
-            // Before 6.5, where it has no such parameters at all, the answer is EOPNOTSUPP.
-            Err(Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP) => {}
-            Err(errno) => return Err(errno).during(what),
+    match by_descriptor(lower, in_user_namespace) {
+        Ok(root) => {
+            tree::attach(&root, machine).during(what)?;
+            Ok(root)
         }
+        Err(errno) if wants_names(errno) => by_name(lower, in_user_namespace).during(what),
+        Err(errno) => Err(errno).during(what),
     }
-    by_name(lower, in_user_namespace).during(what)
 }
 
-fn detached(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+/// Whether that is what an older kernel answers: it lacks the calls, or the parameters, or overlayfs does not take what is not
+/// attached. Before 6.5, where it has no such parameters at all, it is EOPNOTSUPP.
+fn wants_names(errno: Errno) -> bool {
+    matches!(errno, Errno::NOSYS | Errno::INVAL | Errno::OPNOTSUPP)
+}
+
+/// Makes it attached nowhere.
+fn by_descriptor(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+    if fault::lacks("open_tree") || fault::lacks("overlay_by_descriptor") {
+        return Err(Errno::NOSYS);
+    }
     let memory = fsopen(MEMORY, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&memory, "mode", "700")?;
     fsconfig_create(&memory)?;
@@ -82,7 +91,8 @@ fn detached(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> 
     fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
-fn by_name(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+/// Makes it above the root that this process has.
+pub(super) fn by_name(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
     mount(MEMORY, "/", MEMORY, MountFlags::empty(), c"mode=700")?;
     let memory = base::uppermost()?;
     let [upper, work] = directories(&memory, lower)?;

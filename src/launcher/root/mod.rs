@@ -9,6 +9,7 @@
 //! place of five, and every kernel has it. The calls by file descriptor (open_tree(2), move_mount(2), mount_setattr(2)) are used
 //! where a tree is taken from the machine; kernels that lack them are served by `remount` and /proc/self/fd.
 
+mod apart;
 mod base;
 mod binds;
 mod devices;

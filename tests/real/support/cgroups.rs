@@ -10,12 +10,18 @@ use std::path::{Path, PathBuf};
 /// Where a hierarchy is mounted for the moment in which the test's cgroup in it is made or removed.
 const WHOLE: &str = "/run/whole-cgroup";
 
+/// The directory of version 2, and the cgroup in there that the test itself is in.
+const UNIFIED: &str = "unified";
+const CALLER: &str = "caller";
+
 /// Everything below [`Cgroups::HERE`]. Dropping it takes it all away.
 pub(crate) struct Cgroups {
     /// What the cgroup is called that the test has in each hierarchy.
     name: String,
     /// The mounts, by their directories' names; with what mount(8) is told to find the hierarchy.
     hierarchies: BTreeMap<String, String>,
+    /// The cgroup of version 2 that the test came from.
+    origin: String,
 }
 
 impl Cgroups {
@@ -41,10 +47,12 @@ impl Cgroups {
         let drawn: String = host.scratch().to_str().unwrap().chars().filter(char::is_ascii_alphanumeric).collect();
         let used = |list: &&&str| list.is_empty() || list.split(',').any(|one| USED.contains(&one));
         let hierarchies = lists.iter().filter(used).map(|list| match *list {
-            "" => ("unified".to_owned(), "-t cgroup2".to_owned()),
+            "" => (UNIFIED.to_owned(), "-t cgroup2".to_owned()),
             list => (list.to_owned(), format!("-t cgroup -o {list}")),
         });
-        let this = Self { name: format!("nslab-test-{drawn}"), hierarchies: hierarchies.collect() };
+        let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let origin = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default().to_owned();
+        let this = Self { name: format!("nslab-test-{drawn}"), hierarchies: hierarchies.collect(), origin };
         let Self { name, .. } = &this;
         sh(&format!("mkdir {WHOLE}; mount -t tmpfs none {}", Self::HERE));
         for (directory, kind) in &this.hierarchies {
@@ -56,6 +64,11 @@ impl Cgroups {
                  mount --bind {WHOLE}/{name} {place}; umount {WHOLE}",
                 place = place.display()
             ));
+        }
+        // Who calls nslab is somewhere in what he sees.
+        if this.hierarchies.contains_key(UNIFIED) {
+            let here = this.place(UNIFIED).join(CALLER);
+            sh(&format!("mkdir {0}; echo {1} > {0}/cgroup.procs", here.display(), std::process::id()));
         }
         this
     }
@@ -69,9 +82,9 @@ impl Cgroups {
         self.hierarchies.keys().map(|directory| self.place(directory)).collect()
     }
 
-    /// The cgroups that there are, in all hierarchies.
+    /// The cgroups that there are, in all hierarchies, but for the test's own.
     pub(crate) fn all(&self) -> Vec<String> {
-        let found = sh(&format!("cd {}; find . -mindepth 2 -type d", Self::HERE));
+        let found = sh(&format!("cd {}; find . -mindepth 2 -type d ! -path ./{UNIFIED}/{CALLER}", Self::HERE));
         found.lines().map(str::to_owned).collect()
     }
 
@@ -94,11 +107,13 @@ const USED: [&str; 4] = ["memory", "pids", "cpu", "freezer"];
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        let Self { name, .. } = &*self;
+        let Self { name, origin, .. } = &*self;
         for (directory, kind) in &self.hierarchies {
             // What a test that failed has left goes, too, as far as it is empty.
             sh(&format!(
                 "umount -l {place}; mount {kind} none {WHOLE}
+                 for pid in $(cat {WHOLE}/{name}/{CALLER}/cgroup.procs 2> /dev/null); do
+                     echo $pid > {WHOLE}{origin}/cgroup.procs || true; done
                  find {WHOLE}/{name} -depth -type d -exec rmdir {{}} \\; 2> /dev/null || true
                  umount {WHOLE}",
                 place = self.place(directory).display()

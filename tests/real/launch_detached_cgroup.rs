@@ -1,0 +1,119 @@
+//! The cgroup of a container that nobody waits for: what it says of the container's end, and that it goes with it.
+
+use crate::support::cgroups::Cgroups;
+use crate::support::rootfs::busybox;
+use crate::support::run::{json, ok, sh, write};
+use crate::support::{ThrowAwayHost, wait_until};
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(30);
+
+fn ps(name: &str) -> serde_json::Value {
+    let all = json(&["ps", "--json"]);
+    all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
+}
+
+/// Waits for a container's end, and gives back what `ps` says of it.
+fn ended(name: &str) -> serde_json::Value {
+    wait_until("it has ended", SOON, || ps(name)["state"] != "running");
+    ps(name)
+}
+
+#[test]
+fn what_killed_it_is_told() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let limits = ["--memory", "100M", "--swap", "0"];
+        let launch = ["launch", "--detach", "--name", "zion", "--rootfs", &root];
+        ok(&[&launch[..], &limits, &["tail", "/dev/zero"]].concat());
+        let told = ended("zion");
+        assert_eq!(told["state"], "killed", "{told}");
+        assert_eq!(told["exit_code"], 137, "{told}");
+        assert_eq!(told["reason"], "killed, out of memory (limit 100 MB)", "{told}");
+        ok(&["rm", "zion"]);
+        ok(&[&launch[..], &["sleep", "4302"]].concat());
+        ok(&["kill", "--signal", "USR1", "zion"]);
+        assert_eq!(ended("zion")["reason"], "killed by SIGUSR1");
+        ok(&["rm", "zion"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn one_that_is_to_be_forgotten_leaves_nothing() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let launch = ["launch", "--detach", "--rm", "--name", "brief", "--rootfs", &root, "--memory", "100M"];
+        ok(&[&launch[..], &["sh", "-c", "echo hello; exit 3"]].concat());
+        wait_until("nothing is written down of it", SOON, || ps("brief").is_null());
+        wait_until("its cgroup is gone", SOON, || cgroups.all().is_empty());
+        // Where its process 1 was killed, somebody else has to.
+        ok(&[&launch[..], &["sleep", "4303"]].concat());
+        sh(&format!("kill -KILL {}", ps("brief")["pid"]));
+        assert_eq!(ended("brief")["state"], "gone");
+        assert!(ok(&["gc"]).contains("the container brief"));
+        assert!(ps("brief").is_null());
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn a_cgroup_goes_with_its_container() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let launch = |name, script| {
+            ok(&["launch", "--detach", "--name", name, "--rootfs", &root, "--memory", "100M", "sh", "-c", script]);
+        };
+        launch("brief", "exit 3");
+        assert_eq!(ended("brief")["exit_code"], 3);
+        launch("asked", "trap 'exit 4' TERM; while :; do sleep 0.1; done");
+        let is_there = |name: &str| cgroups.all().iter().any(|one| one.ends_with(&format!("nslab/launched/{name}")));
+        assert!(is_there("asked"));
+        ok(&["stop", "asked"]);
+        assert_eq!(ps("asked")["exit_code"], 4);
+        assert!(!is_there("asked"));
+        launch("killed", "sleep 4307");
+        sh(&format!("kill -KILL {}", ps("killed")["pid"]));
+        assert_eq!(ended("killed")["state"], "gone");
+        launch("running", "sleep 4308");
+        let said = ok(&["gc"]);
+        for name in ["brief", "killed"] {
+            assert!(said.contains(&format!("the cgroup of the container {name}, which has ended")), "{said}");
+            assert!(!is_there(name));
+        }
+        assert!(is_there("running"));
+        ok(&["rm", "running"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+        // They are remembered all the same.
+        assert_eq!(json(&["ps", "--json"]).as_array().unwrap().len(), 3);
+        ok(&["rm", "brief"]);
+        ok(&["rm", "asked", "killed"]);
+    });
+}
+
+#[test]
+fn a_cgroup_goes_with_its_container_in_a_lab() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        busybox(host, "root");
+        let container = "{rootfs: ./root, command: [sh, -c, 'sleep 4309'], limits: {memory: 100M}}";
+        let lab = format!("name: matrix\nnodes: {{zion: {{container: {container}}}}}\n");
+        ok(&["up", &write(host, "matrix.yaml", &lab)]);
+        let is_there = || cgroups.all().iter().any(|one| one.ends_with("nslab/matrix/zion"));
+        assert!(is_there());
+        ok(&["stop", "zion"]);
+        assert!(!is_there());
+        ok(&["start", "zion"]);
+        ok(&["kill", "zion"]);
+        assert!(is_there());
+        assert!(ok(&["gc"]).contains("the cgroup of the container matrix/zion, which has ended"));
+        assert!(!is_there());
+        ok(&["start", "zion"]);
+        assert!(!ok(&["gc"]).contains("cgroup") && is_there());
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
