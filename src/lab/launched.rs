@@ -29,6 +29,10 @@ impl Nslab {
         name: Option<ContainerName>,
         remove: bool,
     ) -> Result<ContainerName, Error> {
+        if let Some(name) = &name {
+            // One of that name may be left that was to go with its end.
+            self.forget_if_ended(name).await?;
+        }
         let root = self.root().launched_home();
         let locked = root.lock().await.map_err(|error| no_place(error, &root))?;
         let (name, directory) = loop {
@@ -133,19 +137,27 @@ impl Nslab {
     pub(super) async fn forget_ended(&self) -> Result<Vec<ContainerName>, Error> {
         let mut forgotten = Vec::new();
         for name in self.root().launched_names()? {
-            if !is_to_be_forgotten(self.launched_record(&name)?.as_ref()) {
-                continue;
-            }
-            // Nobody gives the name to another one meanwhile.
-            let locked = self.root().launched_home().lock().await?;
-            if is_to_be_forgotten(self.launched_record(&name)?.as_ref()) {
-                apply::remove_cgroup(cgroup_of(&name)).await?;
-                locked.remove_launched(&name)?;
+            if self.forget_if_ended(&name).await? {
                 forgotten.push(name);
             }
-            locked.remove_if_empty()?;
         }
         Ok(forgotten)
+    }
+
+    /// The same of one; whether it was so.
+    async fn forget_if_ended(&self, name: &ContainerName) -> Result<bool, Error> {
+        if !is_to_be_forgotten(self.launched_record(name)?.as_ref()) {
+            return Ok(false);
+        }
+        // Nobody gives the name to another one meanwhile.
+        let locked = self.root().launched_home().lock().await?;
+        let is_left = is_to_be_forgotten(self.launched_record(name)?.as_ref());
+        if is_left {
+            apply::remove_cgroup(cgroup_of(name)).await?;
+            locked.remove_launched(name)?;
+        }
+        locked.remove_if_empty()?;
+        Ok(is_left)
     }
 
     /// Removes the cgroups of those that have ended by themselves: nobody was there to do so then. Gives back whose they were.

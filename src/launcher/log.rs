@@ -4,13 +4,14 @@
 //! A full disk must not hold up the container: what can't be written is lost, and the log says how much.
 
 use super::failure::{During, Failure, Step};
-use super::record::Record;
+use super::record::{self, Record};
+use super::strange;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags, openat, renameat};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Take, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -96,8 +97,9 @@ impl Log {
     }
 
     fn reopen(&mut self) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | strange::CAREFULLY;
         let file = openat(&self.directory, NEWER, flags, Mode::RUSR | Mode::WUSR)?;
+        strange::check(&file)?;
         self.length = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
         Ok(file)
     }
@@ -105,9 +107,12 @@ impl Log {
 
 /// Both files of a log, open at one time.
 struct Pair {
-    older: Option<File>,
-    newer: Option<File>,
+    older: Option<Part>,
+    newer: Option<Part>,
 }
+
+/// A file of a log, of which no more is read than it may be long.
+type Part = Take<File>;
 
 impl Pair {
     /// Opens them such that the older one is what came right before the newer.
@@ -123,23 +128,23 @@ impl Pair {
     }
 }
 
-fn open(path: &Path) -> Result<Option<File>, Failure> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).during(|| Step::Open { path: path.to_owned() }),
-    }
+fn open(path: &Path) -> Result<Option<Part>, Failure> {
+    let file = strange::open_file(path).during(|| Step::Open { path: path.to_owned() })?;
+    Ok(file.map(|file| file.take(LONGEST)))
 }
 
-fn inode(file: Option<&File>) -> Option<u64> {
-    file.and_then(|file| file.metadata().ok()).map(|metadata| metadata.ino())
+fn inode(part: Option<&Part>) -> Option<u64> {
+    part.and_then(|part| part.get_ref().metadata().ok()).map(|metadata| metadata.ino())
 }
 
 /// A log that is read.
 pub struct Reader {
+    /// The container's record.
+    record: PathBuf,
+    /// Where the log is.
     directory: PathBuf,
     /// What is read at the moment.
-    newer: Option<File>,
+    newer: Option<Part>,
 }
 
 impl Reader {
@@ -147,9 +152,10 @@ impl Reader {
     ///
     /// # Errors
     /// When a file can't be read, or what is read not be written.
-    pub fn read(directory: &Path, to: &mut impl Write) -> Result<Self, Failure> {
-        let Pair { older, newer } = Pair::open(directory)?;
-        let mut reader = Self { directory: directory.to_owned(), newer };
+    pub fn read(record: &Path, to: &mut impl Write) -> Result<Self, Failure> {
+        let directory = record::of_init(record);
+        let Pair { older, newer } = Pair::open(&directory)?;
+        let mut reader = Self { record: record.to_owned(), directory, newer };
         if let Some(older) = older {
             copy(older, to)?;
         }
@@ -162,13 +168,16 @@ impl Reader {
     /// # Errors
     /// When the directory can't be watched, a file not be read, or what is read not be written.
     pub fn follow(mut self, to: &mut impl Write) -> Result<(), Failure> {
+        if !self.directory.exists() {
+            return Ok(()); // it was never started, or is forgotten
+        }
         let watch = || Step::of(format!("watch {}", self.directory.display()));
         let events = inotify::init(CreateFlags::CLOEXEC).during(watch)?;
         let of_files = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE;
         let of_itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
         inotify::add_watch(&events, &self.directory, of_files | of_itself).during(watch)?;
-        let ended = self.directory.join(super::record::names::ENDED);
-        let running = Record::read(&self.directory)?.and_then(|record| record.running);
+        let ended = self.directory.join(record::names::ENDED);
+        let running = Record::read(&self.record)?.and_then(|record| record.running);
         // Process 1 may be killed, and then nobody writes down that it has ended.
         let process = running.as_ref().map(super::stop::held).transpose()?.flatten();
         loop {
@@ -234,7 +243,12 @@ fn wait(events: impl AsFd, process: Option<&OwnedFd>) -> Result<(), Errno> {
 mod tests {
     use super::*;
 
-    fn log_in(directory: &Path) -> Log {
+    /// The log of a record.
+    fn log_in(record: &Path) -> Log {
+        let directory = record::of_init(record);
+        if !directory.exists() {
+            std::fs::create_dir(&directory).unwrap();
+        }
         Log::open(File::open(directory).unwrap().into())
     }
 
@@ -260,7 +274,8 @@ mod tests {
         for portion in lines.chunks(3000) {
             log.write(portion);
         }
-        let [newer, older] = [NEWER, OLDER].map(|name| directory.path().join(name).metadata().unwrap().len());
+        let [newer, older] =
+            [NEWER, OLDER].map(|name| record::of_init(directory.path()).join(name).metadata().unwrap().len());
         assert_eq!(older, LONGEST);
         assert!(newer <= LONGEST, "{newer}");
         let kept = text(directory.path());
@@ -293,6 +308,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_file_is_not_written_to_and_holds_nobody_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let init = record::of_init(directory.path());
+        std::fs::create_dir(&init).unwrap();
+        nix::unistd::mkfifo(&init.join(NEWER), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut log = log_in(directory.path());
+        log.write(b"lost\n");
+        assert_eq!(log.lost(), 5);
+        // Somebody reads it, but it is still no file.
+        let _reader = File::options().read(true).write(true).open(init.join(NEWER)).unwrap();
+        log.write(b"as well\n");
+        assert_eq!(log.lost(), 13);
+    }
+
+    #[test]
     fn following_ends_with_the_container() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
@@ -306,8 +336,9 @@ mod tests {
             }
         });
         log.write(b"last words\n");
-        std::fs::write(path.join(".ended"), "{}").unwrap();
-        std::fs::rename(path.join(".ended"), path.join(super::super::record::names::ENDED)).unwrap();
+        let init = record::of_init(&path);
+        std::fs::write(init.join(".ended"), "{}").unwrap();
+        std::fs::rename(init.join(".ended"), init.join(record::names::ENDED)).unwrap();
         assert_eq!(follower.join().unwrap(), b"last words\n");
     }
 }

@@ -35,6 +35,7 @@ mod rights;
 mod root;
 mod seal;
 mod stop;
+mod strange;
 mod sys;
 mod terminal;
 

@@ -60,7 +60,10 @@ impl LockedRoot {
         if path.exists() {
             return Ok(None);
         }
-        file("create", &path, directory::make_all(&path))?;
+        // What its command gets, in its environment as well, is nobody else's business.
+        let parent = self.root.launched_root();
+        let made = directory::make_all(&parent).and_then(|_| directory::make_private(&path));
+        file("create", &path, made)?;
         fault::point(|| "after making the container's directory".into());
         Ok(Some(path))
     }

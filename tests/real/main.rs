@@ -23,6 +23,7 @@ mod launch_cgroup;
 mod launch_crash;
 mod launch_detached;
 mod launch_escapes;
+mod launch_record;
 mod launch_report;
 mod launch_rights;
 mod launch_root;
