@@ -4,8 +4,9 @@ use super::Nslab;
 use super::container::{has_left_cgroup, not_running, report};
 use crate::Error;
 use crate::apply;
+use crate::error::chain;
 use crate::host;
-use crate::launcher::{self, Launch, Output, Record, Sealed};
+use crate::launcher::{self, Failure, Launch, Output, Record, Sealed};
 use crate::model::ContainerName;
 use crate::report::ContainerReport;
 use crate::state::{StateError, StateRoot};
@@ -54,11 +55,11 @@ impl Nslab {
         launch.output = Output::Detached { directory, terminal: std::io::stdin().is_terminal(), remove };
         match start(&launch).await {
             Ok(()) => Ok(name),
-            Err(failure) => {
-                // A launcher that was killed may have left it running, or its cgroup.
-                self.remove_launched(&name).await?;
-                Err(failure)
-            }
+            // A launcher that was killed may have left it running, or its cgroup.
+            Err(failure) => Err(match self.remove_launched(&name).await {
+                Ok(()) => failure.into(),
+                Err(left) => failure.besides(chain(&left)).into(),
+            }),
         }
     }
 }
@@ -221,11 +222,10 @@ fn some_name(program: &str) -> Result<ContainerName, Error> {
 }
 
 /// Has the launcher start it, and waits for its answer.
-async fn start(launch: &Launch) -> Result<(), Error> {
+async fn start(launch: &Launch) -> Result<(), Failure> {
     let (Sealed { mut command, executable }, text) = launcher::starting(launch)?;
-    let io = |source| Error::Io { action: "start the launcher".into(), source };
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let child = Command::from(command).spawn().map_err(io)?;
+    let child = Command::from(command).spawn().map_err(|error| apply::failure_of_launcher("start", &error))?;
     drop(executable);
-    Ok(apply::answer_of_launcher(child, text).await?)
+    apply::answer_of_launcher(child, text).await
 }

@@ -48,4 +48,4 @@ pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, ent
 pub use launch::{Launch, Output};
 pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running};
-pub use stop::{signal, stop};
+pub use stop::{kill_launcher, signal, stop};

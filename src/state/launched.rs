@@ -75,6 +75,8 @@ impl LockedRoot {
     pub fn remove_launched(&self, name: &ContainerName) -> Result<(), StateError> {
         let path = self.root.launched(name);
         let gone = self.root.launched_root().join(format!("{IN_TRANSIT}{name}"));
+        let injected = fault::at("while the container is forgotten").map_err(std::io::Error::other);
+        file("remove", &path, injected)?;
         match std::fs::rename(&path, &gone) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             other => file("remove", &path, other)?,
