@@ -4,15 +4,15 @@
 //! A full disk must not hold up the container: what can't be written is lost, and the log says how much.
 
 use super::failure::{During, Failure, Step};
-use super::record::{self, Record};
+use super::record::{self, Record, Running};
 use super::strange;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use rustix::fs::{Mode, OFlags, openat, renameat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Read, Take, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -116,20 +116,21 @@ type Part = Take<File>;
 
 impl Pair {
     /// Opens them such that the older one is what came right before the newer.
-    fn open(directory: &Path) -> Result<Self, Failure> {
+    fn open(directory: &OwnedFd) -> Result<Self, Failure> {
         loop {
-            let older = open(&directory.join(OLDER))?;
-            let newer = open(&directory.join(NEWER))?;
+            let older = open(directory, OLDER)?;
+            let newer = open(directory, NEWER)?;
             // The log may have been turned over in between.
-            if inode(older.as_ref()) == inode(open(&directory.join(OLDER))?.as_ref()) {
+            if inode(older.as_ref()) == inode(open(directory, OLDER)?.as_ref()) {
                 return Ok(Self { older, newer });
             }
         }
     }
 }
 
-fn open(path: &Path) -> Result<Option<Part>, Failure> {
-    let file = strange::open_file(path).during(|| Step::Open { path: path.to_owned() })?;
+fn open(directory: &OwnedFd, name: &str) -> Result<Option<Part>, Failure> {
+    let file =
+        strange::open_file(directory, Path::new(name)).during(|| Step::of(format!("open the log's file {name}")))?;
     Ok(file.map(|file| file.take(LONGEST)))
 }
 
@@ -141,8 +142,9 @@ fn inode(part: Option<&Part>) -> Option<u64> {
 pub struct Reader {
     /// The container's record.
     record: PathBuf,
-    /// Where the log is.
-    directory: PathBuf,
+    /// Where the log is; nowhere if the container was never started. It is held: what is started later in the same place, under the
+    /// same name, has another log.
+    directory: Option<OwnedFd>,
     /// What is read at the moment.
     newer: Option<Part>,
 }
@@ -153,9 +155,15 @@ impl Reader {
     /// # Errors
     /// When a file can't be read, or what is read not be written.
     pub fn read(record: &Path, to: &mut impl Write) -> Result<Self, Failure> {
-        let directory = record::of_init(record);
+        let path = record::of_init(record);
+        let mut reader = Self { record: record.to_owned(), directory: None, newer: None };
+        let directory: OwnedFd = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(reader),
+            result => result.during(|| Step::Open { path })?.into(),
+        };
         let Pair { older, newer } = Pair::open(&directory)?;
-        let mut reader = Self { record: record.to_owned(), directory, newer };
+        reader.directory = Some(directory);
+        reader.newer = newer;
         if let Some(older) = older {
             copy(older, to)?;
         }
@@ -163,29 +171,27 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads on, until the container has ended.
+    /// Reads on, until the container has ended. If it is started again, that is another one.
     ///
     /// # Errors
     /// When the directory can't be watched, a file not be read, or what is read not be written.
     pub fn follow(mut self, to: &mut impl Write) -> Result<(), Failure> {
-        if !self.directory.exists() {
-            return Ok(()); // it was never started, or is forgotten
-        }
-        let watch = || Step::of(format!("watch {}", self.directory.display()));
+        let Some(directory) = self.directory.take() else { return Ok(()) };
+        let watch = || Step::of(format!("watch {}", record::of_init(&self.record).display()));
         let events = inotify::init(CreateFlags::CLOEXEC).during(watch)?;
         let of_files = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE;
         let of_itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
-        inotify::add_watch(&events, &self.directory, of_files | of_itself).during(watch)?;
-        let ended = self.directory.join(record::names::ENDED);
-        let running = Record::read(&self.record)?.and_then(|record| record.running);
+        let held = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        inotify::add_watch(&events, held, of_files | of_itself).during(watch)?;
+        let running = self.running()?;
         // Process 1 may be killed, and then nobody writes down that it has ended.
         let process = running.as_ref().map(super::stop::held).transpose()?.flatten();
         loop {
             // Looked at first: what it has printed before it ended is there by then.
-            let has_ended = ended.exists()
-                || !self.directory.exists()
+            let has_ended = statat(&directory, record::names::ENDED, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+                || is_removed(&directory)
                 || running.as_ref().is_some_and(|running| !running.is_alive());
-            self.read_on(to)?;
+            self.read_on(&directory, to)?;
             if has_ended {
                 return Ok(());
             }
@@ -193,10 +199,14 @@ impl Reader {
         }
     }
 
-    fn read_on(&mut self, to: &mut impl Write) -> Result<(), Failure> {
+    fn running(&self) -> Result<Option<Running>, Failure> {
+        Ok(Record::read(&self.record)?.and_then(|record| record.running))
+    }
+
+    fn read_on(&mut self, directory: &OwnedFd, to: &mut impl Write) -> Result<(), Failure> {
         loop {
             self.read_newer(to)?;
-            let Pair { older, newer } = Pair::open(&self.directory)?;
+            let Pair { older, newer } = Pair::open(directory)?;
             if newer.is_none() || inode(newer.as_ref()) == inode(self.newer.as_ref()) {
                 return Ok(());
             }
@@ -221,8 +231,12 @@ fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Failure> {
     io::copy(&mut from, to).and_then(|_| to.flush()).during(|| Step::of("read the log out"))
 }
 
-/// Waits until something has happened; what it was does not matter.
-/// Waits for events, or for the end of a process.
+/// Whether a directory that is held is in none any more.
+fn is_removed(directory: &OwnedFd) -> bool {
+    rustix::fs::fstat(directory).is_ok_and(|directory| directory.st_nlink == 0)
+}
+
+/// Waits for events, whatever they are, or for the end of a process.
 fn wait(events: impl AsFd, process: Option<&OwnedFd>) -> Result<(), Errno> {
     let mut files = vec![PollFd::new(&events, PollFlags::IN)];
     files.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
@@ -291,6 +305,7 @@ mod tests {
         log.write(b"begin\n");
         let mut seen = Vec::new();
         let mut reader = Reader::read(path, &mut seen).unwrap();
+        let directory = reader.directory.take().unwrap();
         let portion = vec![b'x'; 4000];
         let mut all = b"begin\n".to_vec();
         // Less than two files in between, and more than one.
@@ -298,12 +313,12 @@ mod tests {
             log.write(&portion);
             all.extend_from_slice(&portion);
             if round % 400 == 0 {
-                reader.read_on(&mut seen).unwrap();
+                reader.read_on(&directory, &mut seen).unwrap();
             }
         }
         log.write(b"end\n");
         all.extend_from_slice(b"end\n");
-        reader.read_on(&mut seen).unwrap();
+        reader.read_on(&directory, &mut seen).unwrap();
         assert!(seen == all, "{} bytes of {}", seen.len(), all.len());
     }
 

@@ -47,5 +47,5 @@ pub use handshake::Ended;
 pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
 pub use log::Reader as LogReader;
-pub use record::{EndRecord, Record, Running};
+pub use record::{EndRecord, Record, Running, begin, claim};
 pub use stop::{kill_launcher, signal, stop};

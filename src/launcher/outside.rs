@@ -122,9 +122,10 @@ pub(super) fn attended(
 /// # Errors
 /// When it could not be started. Nothing is left of it then but the record.
 fn detach(launch: &Launch, directory: &Path, terminal: bool, executable: Option<OwnedFd>) -> Result<Running, Failure> {
+    // From here on nobody takes what there is for left.
+    let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
     record::write(directory, record::names::CONTAINER, launch)?;
     at("with a record")?;
-    let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
     let child = start(launch, terminal, SigSet::empty(), Some(recording), executable)?;
     match see_off(&child, directory) {
         Ok(running) => Ok(running),

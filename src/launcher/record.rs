@@ -7,10 +7,11 @@ use super::failure::{During, Failure, Step};
 use super::handshake::Ended;
 use super::launch::Launch;
 use super::strange;
-use rustix::fs::Mode;
+use rustix::fs::{FlockOperation, Mode, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// The files' names.
@@ -120,6 +121,35 @@ impl Record {
     /// Whether its process 1 still runs.
     pub fn is_alive(&self) -> bool {
         self.running.as_ref().is_some_and(Running::is_alive)
+    }
+}
+
+/// Says that a container is being started whose record this is, for as long as what is given back is open, in this process or in
+/// one that it has cloned. It is open until it is written down which process runs.
+///
+/// # Errors
+/// When the directory can't be opened or locked.
+pub fn begin(directory: &Path) -> Result<OwnedFd, Failure> {
+    let open = || Step::Open { path: directory.to_owned() };
+    let record = File::open(directory).during(open)?;
+    flock(&record, FlockOperation::LockShared).during(open)?;
+    Ok(record.into())
+}
+
+/// Sees to it that nobody starts the container of this record, for as long as what is given back is open; `None` where somebody
+/// does, or it is not there.
+///
+/// # Errors
+/// When the directory can't be opened or locked.
+pub fn claim(directory: &Path) -> Result<Option<OwnedFd>, Failure> {
+    let open = || Step::Open { path: directory.to_owned() };
+    let record = match File::open(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        result => result.during(open)?,
+    };
+    match flock(&record, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        result => result.during(open).map(|()| Some(record.into())),
     }
 }
 

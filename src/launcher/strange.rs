@@ -3,7 +3,7 @@
 //!
 //! No symbolic link is followed, no FIFO waited for, and no more read than nslab would have written.
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, open, openat, unlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,12 +13,12 @@ use std::path::Path;
 /// What every such file is opened with. Of a plain file nothing is to be waited for; a FIFO would be.
 pub(super) const CAREFULLY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Opens a plain file for reading; `None` where there is nothing.
+/// Opens a plain file in a directory for reading; `None` where there is nothing.
 ///
 /// # Errors
 /// ELOOP where it is a symbolic link, EBADF where it is anything else that is no plain file, and those of open(2).
-pub(super) fn open_file(path: &Path) -> io::Result<Option<File>> {
-    let file = match open(path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
+pub(super) fn open_file(directory: impl AsFd, path: &Path) -> io::Result<Option<File>> {
+    let file = match openat(directory, path, OFlags::RDONLY | CAREFULLY, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(None),
         result => result?,
     };
@@ -31,7 +31,7 @@ pub(super) fn open_file(path: &Path) -> io::Result<Option<File>> {
 /// # Errors
 /// EFBIG where it is longer, and those of [`open_file`].
 pub(super) fn read(path: &Path, longest: u64) -> io::Result<Option<Vec<u8>>> {
-    let Some(file) = open_file(path)? else { return Ok(None) };
+    let Some(file) = open_file(CWD, path)? else { return Ok(None) };
     let mut text = Vec::new();
     file.take(longest + 1).read_to_end(&mut text)?;
     if text.len() as u64 > longest { Err(Errno::FBIG.into()) } else { Ok(Some(text)) }

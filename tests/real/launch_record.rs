@@ -6,7 +6,7 @@ use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use std::os::fd::AsRawFd;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -19,7 +19,7 @@ const MAPPED: [&str; 5] = ["-U", "-M", "0 100000 65536", "-G", "0 100000 65536"]
 fn state(name: &str) -> String {
     let all = json(&["ps", "--json"]);
     let one = all.as_array().unwrap().iter().find(|one| one["name"] == name);
-    one.map_or_else(String::new, |one| one["state"].as_str().unwrap().to_owned())
+    one.map_or_else(String::new, |one| one["state"].as_str().unwrap().replace("new", "not started"))
 }
 
 fn path(root: &RootFs) -> &str {
@@ -78,7 +78,7 @@ fn what_somebody_puts_in_place_of_its_log_and_its_end_is_neither_followed_nor_wa
         };
         put("mkfifo log ended.json attach");
         assert_eq!(state("one"), "running");
-        assert!(timely(&["logs", "one"]).contains("init/log"));
+        assert!(timely(&["logs", "one"]).contains("can't open the log's file log"));
         assert!(timely(&["attach", "one"]).contains("does not run"));
         let other = host.scratch().join("other");
         let listener = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
@@ -134,5 +134,40 @@ fn one_that_is_to_be_forgotten_and_is_root_inside_by_another_number_goes_with_gc
         assert_eq!(state("one"), "");
         assert_eq!(cgroups.all(), [] as [&str; 0]);
         assert!(fails(&["logs", "one"], 2).contains("there is no container one"));
+    });
+}
+
+#[test]
+fn one_that_was_never_started_goes_with_gc_and_one_that_is_being_started_does_not() {
+    ThrowAwayHost::run(|host| {
+        let root = RootFs::new(host);
+        let cgroups = Cgroups::mount(host);
+        // From the clone on, process 1 itself forgets one that is to be forgotten.
+        for (place, rm) in
+            [("before the clone", Some("--rm")), ("after the clone", None), ("when process 1 is ready", None)]
+        {
+            let mut command = nslab(["launch", "--detach", "--name", "one", "--memory", "100M"]);
+            command.args(rm).args(["--rootfs", path(&root), "--", "sleep", "4325"]).env("NSLAB_TEST_HANG_AT", place);
+            let mut client = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+            let cgroup = || cgroups.all().iter().any(|one| one.ends_with("launched/one"));
+            wait_until("it is being started", SOON, || state("one") == "not started" && cgroup());
+            let children = || sh(&format!("cat /proc/{}/task/*/children", client.id()));
+            wait_until("the launcher is there", SOON, || !children().trim().is_empty());
+            let launcher = children();
+            assert!(!ok(&["gc"]).contains("the container"));
+            // Who waits for it is no more, and it may still get there.
+            client.kill().unwrap();
+            client.wait().unwrap();
+            assert!(!ok(&["gc"]).contains("the container"));
+            assert!(
+                fails(&["launch", "--detach", "--name", "one", "-p", "true"], 2).contains("there is a container one")
+            );
+            sh(&format!("kill -KILL {launcher}"));
+            wait_until("all of it has ended", SOON, || sh("ps -e -o comm= | grep -c '^nslab$' || true") == "0\n");
+            assert_eq!(state("one"), "not started");
+            assert!(ok(&["gc"]).contains("the container one, which was never started"));
+            assert_eq!(cgroups.all(), [] as [&str; 0]);
+            assert!(!std::path::Path::new("/run/nslab").exists());
+        }
     });
 }

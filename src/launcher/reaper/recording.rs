@@ -26,11 +26,14 @@ pub(in crate::launcher) struct Recording {
     /// /dev/null.
     pub(super) null: OwnedFd,
     end: OwnedFd,
+    /// That the container is being started.
+    beginning: OwnedFd,
 }
 
 impl Recording {
     /// Makes and opens what is needed, in the directory of a record, which is there; to be called outside.
     pub(in crate::launcher) fn open(record: &Path, maps: Option<&UserMaps>) -> Result<Self, Failure> {
+        let beginning = record::begin(record)?;
         let (directory, mode) = make_directory(record)?;
         let null = File::options().read(true).write(true).open("/dev/null");
         let null = null.during(|| Step::Open { path: "/dev/null".into() })?.into();
@@ -47,7 +50,7 @@ impl Recording {
             let give = || Step::of(format!("give {} to user {root}", record::of_init(record).display()));
             std::os::unix::fs::fchown(&directory, Some(root), None).during(give)?;
         }
-        Ok(Self { directory, listener, null, end })
+        Ok(Self { directory, listener, null, end, beginning })
     }
 }
 
@@ -89,8 +92,10 @@ pub(super) fn end_record(ended: Ended, out_of_memory: bool, log_bytes_lost: u64)
 }
 
 impl Recording {
-    /// Its files: the directory, the socket, the end, and nothing.
+    /// Its files: the directory, the socket, the end, and nothing. From here on the container is there.
     pub(super) fn into_parts(self) -> (OwnedFd, OwnedFd, OwnedFd, OwnedFd) {
-        (self.directory, self.listener, self.end, self.null)
+        let Self { directory, listener, null, end, beginning } = self;
+        drop(beginning);
+        (directory, listener, end, null)
     }
 }
