@@ -16,8 +16,8 @@ const NAME: &[u8] = b"nslab";
 /// When it can't.
 pub(super) fn hide() -> Result<(), Failure> {
     let hide = || Step::of("hide the launcher's arguments from the container");
-    let stat = std::fs::read_to_string("/proc/self/stat").during(hide)?;
-    let (start, length) = place(&stat).ok_or(Errno::EBADMSG).during(hide)?;
+    let status = std::fs::read_to_string("/proc/self/stat").during(hide)?;
+    let (start, length) = place(&status).ok_or(Errno::EBADMSG).during(hide)?;
     let mut bytes = vec![0; length];
     let shown = NAME.len().min(length.saturating_sub(1)); // a last byte that is none would show the environment, too
     bytes[..shown].copy_from_slice(&NAME[..shown]);
@@ -29,11 +29,11 @@ pub(super) fn hide() -> Result<(), Failure> {
 }
 
 /// Where they are in memory, and how many bytes they are: arg_start and arg_end (proc_pid_stat(5)).
-fn place(stat: &str) -> Option<(u64, usize)> {
+fn place(status: &str) -> Option<(u64, usize)> {
     const ARG_START: usize = 48;
     const THIRD: usize = 3;
     // The second field is a name, with anything in it, in parentheses.
-    let mut numbers = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(ARG_START - THIRD);
+    let mut numbers = status.rsplit_once(')')?.1.split_ascii_whitespace().skip(ARG_START - THIRD);
     let mut number = || numbers.next()?.parse::<u64>().ok();
     let (start, end) = (number()?, number()?);
     Some((start, usize::try_from(end.checked_sub(start)?).ok()?))

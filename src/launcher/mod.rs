@@ -37,6 +37,7 @@ mod root;
 mod seal;
 mod springboard;
 mod stop;
+mod strange;
 mod sys;
 mod terminal;
 
@@ -48,5 +49,5 @@ pub use handshake::Ended;
 pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
 pub use log::Reader as LogReader;
-pub use record::{EndRecord, Record, Running};
-pub use stop::{signal, stop};
+pub use record::{EndRecord, Record, Running, begin, claim};
+pub use stop::{kill_launcher, signal, stop};

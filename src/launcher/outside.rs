@@ -109,15 +109,16 @@ pub(super) fn attended(
     }
     let has_reaper = child.has_reaper.clone();
     let status = end(child);
-    Ok(match (said?, has_reaper) {
-        (Some(said), _) => said,
-        (None, None) => status?,
-        (None, Some(name)) => {
-            let status = status?;
+    match (said, status, has_reaper) {
+        (Err(failure), status, _) => Err(failure.after(status)),
+        (Ok(_), Err(failure), _) => Err(failure),
+        (Ok(Some(said)), Ok(_), _) => Ok(said),
+        (Ok(None), Ok(status), None) => Ok(status),
+        (Ok(None), Ok(status), Some(name)) => {
             say(&format!("{name}: its process 1 was ended: {status}"));
-            status
+            Ok(status)
         }
-    })
+    }
 }
 
 /// Starts a container that nobody waits for, and returns once its command runs.
@@ -125,17 +126,17 @@ pub(super) fn attended(
 /// # Errors
 /// When it could not be started. Nothing is left of it then but the record.
 fn detach(launch: &Launch, directory: &Path, terminal: bool, guard: Guard) -> Result<Running, Failure> {
+    // From here on nobody takes what there is for left.
+    let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
     record::write(directory, record::names::CONTAINER, launch)?;
     at("with a record")?;
-    let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
     let child = start(launch, terminal, SigSet::empty(), Some(recording), guard)?;
     match see_off(&child, directory) {
         Ok(running) => Ok(running),
         Err(failure) => {
             // Where its command runs already, it does not wait for anybody.
             send(&child, Signal::SIGKILL);
-            end(child)?;
-            Err(failure)
+            Err(failure.after(end(child)))
         }
     }
 }
@@ -194,10 +195,7 @@ fn start(
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
     let farewell = match Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose()) {
         Ok(farewell) => farewell,
-        Err(failure) => {
-            cgroup.map(OfLaunch::finish).transpose()?;
-            return Err(failure);
-        }
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
     };
     let root = root::prepare(&container.root, &container.namespaces);
     let (executable, springboard) = match guard {
@@ -215,10 +213,7 @@ fn start(
             sys::exit(inside::run(&known, recording, farewell, &other));
         }
         Ok(Doubled::Parent(child)) => child,
-        Err(failure) => {
-            cgroup.map(OfLaunch::finish).transpose()?;
-            return Err(failure);
-        }
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
     };
     drop(other);
     let added = at("after the clone").and_then(|()| cgroup.as_mut().map_or(Ok(()), |cgroup| cgroup.add(pid)));
@@ -226,8 +221,7 @@ fn start(
     let child = Child { pid, handle, channel, cgroup, has_reaper };
     told(&|| format!("cloned process {pid} into {}", namespaces::words(&container.namespaces)));
     if let Err(failure) = added.and_then(|()| proceed(&child, launch, &told)) {
-        end(child)?;
-        return Err(failure);
+        return Err(failure.after(end(child)));
     }
     drop(executable);
     Ok(child)

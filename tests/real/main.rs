@@ -26,6 +26,7 @@ mod launch_detached_cgroup;
 mod launch_escapes;
 mod launch_log;
 mod launch_paths;
+mod launch_record;
 mod launch_report;
 mod launch_rights;
 mod launch_root;

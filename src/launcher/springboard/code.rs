@@ -109,22 +109,22 @@ core::arch::global_asm!(
     exit_group = const libc::SYS_exit_group,
 );
 
-/// The number, and the instructions; `None` where there are none for this machine's processor.
+/// The number, and the instructions; nothing where there are none for this machine's processor.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-pub(super) fn bytes() -> Option<&'static [u8]> {
+pub(super) fn bytes() -> &'static [u8] {
     unsafe extern "C" {
         static nslab_springboard: u8;
         static nslab_springboard_end: u8;
     }
     let (start, end) = (&raw const nslab_springboard, &raw const nslab_springboard_end);
     // SAFETY: both are in one section, with nothing but the bytes above between them, which nobody writes to.
-    Some(unsafe { std::slice::from_raw_parts(start, end.offset_from_unsigned(start)) })
+    unsafe { std::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
 }
 
 /// The same for all others.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(super) fn bytes() -> Option<&'static [u8]> {
-    None
+pub(super) fn bytes() -> &'static [u8] {
+    &[]
 }
 
 // The number that is written and the one that is read are of one size.

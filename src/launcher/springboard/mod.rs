@@ -26,10 +26,10 @@ impl Springboard {
     /// Writes it; `None` where the machine has no program in memory executed (vm.memfd_noexec), or its processor is none that
     /// the program is there for.
     pub(super) fn new() -> Option<Self> {
-        if crate::fault::lacks("springboard") {
+        let code = code::bytes();
+        if code.is_empty() || crate::fault::lacks("springboard") {
             return None;
         }
-        let code = code::bytes()?;
         let create = |flags| memfd_create("springboard", MemfdFlags::CLOEXEC | flags);
         // Before 6.3 the kernel does not know the flag, and always means it.
         let unknown = |errno| if errno == rustix::io::Errno::INVAL { create(MemfdFlags::empty()) } else { Err(errno) };
