@@ -3,11 +3,13 @@
 use super::effects::{Effects as _, HostEffects};
 use super::{Context, EffectError};
 use crate::launcher::{self, Answer, Cgroup, Failure, Launch, Output, Record, Sealed, Step};
+use crate::model::container::{Root, RootFileSystem, RootSource, Writes};
 use crate::model::{Exec, NodeContainer, NodeName};
-use crate::plan::Op;
+use crate::plan::{Op, Plan};
 use crate::state::LockedLab;
 use crate::{directory, fault};
 use nix::errno::Errno;
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -88,6 +90,38 @@ impl HostEffects {
         forget(&of.directory).map_err(|error| failed(failure("remove what is written down of it", &error)))?;
         fault::point(|| "after forgetting the container".into());
         Ok(())
+    }
+}
+
+/// What to say of the roots in which containers are to be started that will know no node by its name: their files are shown at
+/// those of the root, and nothing is made in somebody's directory.
+pub(super) fn without_names(plan: &Plan) -> Vec<String> {
+    let roots = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::StartContainer(of) => directory_of(&of.container.root),
+        _ => None,
+    });
+    let is_absent = |root: &&Path| {
+        let names = std::fs::symlink_metadata(root.join("etc/hosts"));
+        names.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    let roots: BTreeSet<&Path> = roots.collect();
+    let roots = roots.into_iter().filter(|root| root.is_dir()).filter(is_absent);
+    let said = roots.map(Path::display).map(|root| {
+        format!(
+            "containers with the root {root} know no node by its name: it has no /etc/hosts, and nothing is made in it \
+             unasked; `mkdir -p {root}/etc && touch {root}/etc/hosts` makes room for the lab's"
+        )
+    });
+    said.collect()
+}
+
+/// The directory that a root's files are in and go to.
+fn directory_of(root: &Root) -> Option<&Path> {
+    match root {
+        Root::Own(RootFileSystem { source: RootSource::Directory(directory), writes: Writes::Through, mounts: _ }) => {
+            Some(directory)
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What there is to do for a lab: looking at the machine, and making the plan. Touches nothing.
 
-use super::ApplyError;
+use super::{ApplyError, containers};
 use crate::desired::nat::{self, Nat};
 use crate::desired::{self, Backends, FoundNic, Resources};
 use crate::host::{Host, NAMES_DIRECTORY};
@@ -79,7 +79,8 @@ pub async fn plan_up(
     let mut observed = look(host, &spec.name, &[&desired, &made.resources], privilege).await?;
     observed.claimed_sysctls = sysctls_of_others(lab)?;
     let plan = plan::diff(&desired, &made, &observed)?;
-    let notes = machine.backends.notes.into_iter().chain(machine.nat.into_iter().flat_map(|nat| nat.notes)).collect();
+    let notes = machine.backends.notes.into_iter().chain(machine.nat.into_iter().flat_map(|nat| nat.notes));
+    let notes = notes.chain(containers::without_names(&plan)).collect();
     Ok(Planned { state, desired, observed, plan, notes })
 }
 

@@ -4,13 +4,13 @@ use super::args::Global;
 use super::args_launch::{LaunchArguments, Shared};
 use super::{exec, render, select};
 use crate::Error;
-use crate::host::PIN_DIRECTORY;
+use crate::host::{NAMES_DIRECTORY, PIN_DIRECTORY};
 use crate::lab::Nslab;
 use crate::launcher::{self, Launch, Output};
 use crate::model::PinName;
 use crate::model::container::{
-    Capability, Container, Environment, Limits, Namespaces, NetworkOf, Rights, Root, RootFileSystem, RootSource, User,
-    UserMaps, Writes,
+    Capability, Container, Environment, Limits, Mount, MountKind, Namespaces, NetworkOf, Rights, Root, RootFileSystem,
+    RootSource, User, UserMaps, Writes,
 };
 use crate::state::StateRoot;
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ fn asked_for(global: &Global, arguments: LaunchArguments) -> Result<Launch, Erro
     let name = arguments.hostname.clone().unwrap_or_else(|| program(&arguments.command));
     let limits = Limits { memory: arguments.memory, swap: arguments.swap, cpus: arguments.cpus, pids: arguments.pids };
     let cgroup = if limits.is_none() { None } else { Some(launcher::cgroup_of_caller()?) };
-    let root = root(&arguments)?;
+    let root = root(&arguments, &namespaces.network)?;
     let container = Container {
         environment: Environment { inherited: root == Root::Callers, variables: arguments.env.into_iter().collect() },
         command: arguments.command,
@@ -161,7 +161,7 @@ fn nowhere(text: &str) -> String {
 /// How many names a message lists.
 const SHOWN: usize = 20;
 
-fn root(arguments: &LaunchArguments) -> Result<Root, Error> {
+fn root(arguments: &LaunchArguments, network: &NetworkOf) -> Result<Root, Error> {
     let Some(directory) = &arguments.rootfs else { return Ok(Root::Callers) };
     let is_host = directory == Path::new("host");
     let source = if is_host {
@@ -173,8 +173,26 @@ fn root(arguments: &LaunchArguments) -> Result<Root, Error> {
         RootSource::Directory(absolute)
     };
     let writes = if is_host || arguments.read_only { Writes::Layer } else { Writes::Through };
-    let mounts = arguments.bind.iter().chain(&arguments.tmpfs).cloned().collect();
+    let names = if let NetworkOf::File(file) = network { name_files(file) } else { Vec::new() };
+    let mounts = names.into_iter().chain(arguments.bind.iter().chain(&arguments.tmpfs).cloned()).collect();
     Ok(Root::Own(RootFileSystem { source, writes, mounts }))
+}
+
+/// The files that ip-netns(8) has stand in for those in /etc, where the network has a name in /run/netns: a node's have its
+/// neighbours' names.
+fn name_files(network: &Path) -> Vec<Mount> {
+    if network.parent() != Some(Path::new(PIN_DIRECTORY)) {
+        return Vec::new();
+    }
+    let Some(name) = network.file_name() else { return Vec::new() };
+    let bind = |file: &str| {
+        let source = Path::new(NAMES_DIRECTORY).join(name).join(file);
+        let target = Path::new("/etc").join(file);
+        source
+            .is_file()
+            .then(|| Mount { target, kind: MountKind::Bind { source, read_only: true, if_target_exists: true } })
+    };
+    ["hosts", "resolv.conf"].into_iter().filter_map(bind).collect()
 }
 
 fn rights(arguments: &LaunchArguments) -> Rights {

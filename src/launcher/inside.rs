@@ -10,7 +10,7 @@ use super::outside::Known;
 use super::reaper::{Reaper, Recording};
 use super::springboard::Springboard;
 use super::sys::{self, Doubled};
-use super::{arguments, command, maps, namespaces, reaper, rights};
+use super::{arguments, command, maps, namespaces, reaper, refusal, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -155,7 +155,8 @@ fn set_up(known: &Known<'_>) -> Result<(), Failure> {
 fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
     // Closed by the program that is executed: then there is nothing to be read from it.
     let (sink, source) = super::handshake::pair()?;
-    match sys::fork().during(|| Step::of("fork"))? {
+    let limits = &known.launch.container.limits;
+    match sys::fork().map_err(|errno| refusal::of_fork(limits, errno).failed()(errno))? {
         Doubled::Child => {
             drop(sink);
             let failure = match at("in the command's process").and_then(|()| reaper.equip_payload()) {

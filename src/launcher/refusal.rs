@@ -1,7 +1,7 @@
 //! What to do where the kernel refuses namespaces to the caller, in words.
 
 use super::failure::Step;
-use crate::model::container::Namespaces;
+use crate::model::container::{Limits, Namespaces};
 use nix::errno::Errno;
 use std::path::Path;
 
@@ -37,6 +37,15 @@ pub(super) fn of_network(path: &Path, errno: Errno) -> Step {
         format!("{entered}: {}", without_root("ask for a new one in place of it, by -U and -n"))
     } else {
         entered
+    })
+}
+
+/// Why there can't be a second process in a container.
+pub(super) fn of_fork(limits: &Limits, errno: Errno) -> Step {
+    Step::of(if errno == Errno::EAGAIN && limits.pids == Some(1) {
+        "start the command beside process 1: a limit of 1 process leaves no room for both; allow 2 or more"
+    } else {
+        "start the command beside process 1"
     })
 }
 

@@ -103,7 +103,7 @@ pub enum MountKind {
         source: PathBuf,
         /// Whether nothing can be written there.
         read_only: bool,
-        /// Whether it is left out where the root has nothing at the target, in place of making a mount point.
+        /// Whether it is left out where the root has nothing at the target, and nothing may be made in it, in place of failing.
         if_target_exists: bool,
     },
     /// A file system in memory, which goes with the container.

@@ -1,56 +1,107 @@
-//! Containers as commands: unshare(1), mount(8) and chroot(1) for what the launcher does with system calls of its own.
+//! Containers as commands: unshare(1) and mount(8) for what the launcher does with system calls of its own.
 
 use super::shell::{Script, quoted};
-use crate::model::container::{Mount, MountKind, Root, RootFileSystem, RootSource};
+use crate::model::container::{Mount, MountKind, Root, RootFileSystem, RootSource, User, Writes};
 use crate::model::{Exec, NodeContainer};
-use std::path::Path;
 
 /// What starting one is about, and what the commands leave out of it.
 pub(super) const LESSON: &[&str] = &[
-    "A container is a process in namespaces of its own with a root of its own. unshare(1) makes the namespaces, mount(8)",
-    "and chroot(1) the root. nslab does more: pivot_root(2) instead of chroot, so that there is no way out; a seccomp",
-    "filter, and fewer capabilities; limits by a cgroup; a /dev of its own, and paths of the kernel's that are hidden; a",
-    "process 1 that reaps orphans; another user; a layer for what is not to be written to the root.",
+    "A container is a process in namespaces of its own with a root of its own. unshare(1) makes the namespaces, mount(8) what",
+    "is seen in the root, which nobody else sees mounted, and unshare(1) goes there. What it prints is in /run/NAME.container/log.",
+    "nslab does more: pivot_root(2), so that there is no way out; a seccomp filter, and fewer capabilities; limits by a cgroup;",
+    "a /sys of its own, and paths of the kernel's that are hidden; a process 1 that reaps orphans and passes signals on. It all",
+    "ends with `ip netns pids NAME | xargs kill -KILL`.",
 ];
 
+/// Where programs are, for those who say nothing else; as the launcher has it.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 pub(super) fn start(script: &mut Script, of: &NodeContainer) {
-    let container = &of.container;
-    let (root, mounts) = match &container.root {
-        Root::Own(RootFileSystem { source: RootSource::Directory(root), writes: _, mounts }) => {
-            (root.to_string_lossy(), &mounts[..])
-        }
-        Root::Own(RootFileSystem { source: RootSource::Host, writes: _, mounts }) => ("/".into(), &mounts[..]),
-        Root::Callers => ("/".into(), &[][..]),
+    let place = place(of.netns.name.as_str());
+    let netns = quoted(of.netns.name.as_str());
+    script.line(&format!("mkdir -p {place}/root"));
+    let ids = match of.container.user {
+        User::Callers => String::new(),
+        User::Ids { uid, gid } => format!("--setgid={gid} --setuid={uid}"),
     };
-    let root = root.trim_end_matches('/').to_owned();
-    let mut inside: Vec<String> = Vec::new();
-    if let Some(hostname) = &container.hostname {
-        inside.push(format!("hostname {}", quoted(hostname)));
-    }
-    inside.push(format!("mount -t proc proc {}", quoted(&format!("{root}/proc"))));
-    inside.extend(mounts.iter().map(|mount| words(mount, &root)));
-    inside.push(format!("exec chroot {} {}", quoted(&format!("{root}/")), chrooted(of)));
-    let user = if container.namespaces.user.is_some() { " --user --map-root-user" } else { "" };
-    let (netns, pid_file) = (quoted(of.netns.name.as_str()), pid_file(of.netns.name.as_str()));
+    script.line(&format!("echo {} > {place}/ids", quoted(&ids)));
     script.line(&format!(
-        "ip netns exec {netns} unshare --pid --fork --kill-child --mount --uts --ipc --cgroup{user} \\\n    \
-         sh -ec {} < /dev/null > /dev/null 2>&1 &",
-        quoted(&inside.join("\n"))
+        "ip netns exec {netns} unshare --pid --fork --kill-child --mount --uts --ipc --cgroup \\\n    sh -ec {} \\\n    < /dev/null > {place}/log 2>&1 &",
+        quoted(&inside(of, &place).join("\n"))
     ));
-    script.line(&format!("echo $! > {pid_file}"));
+    // Only what comes next may need it, but then it is to be there; one that can't be started ends the script.
+    script.line(&format!("until [ -s {place}/pid ]; do"));
+    script.line(&format!("    kill -0 $! 2> /dev/null || [ -s {place}/pid ] || {{ cat {place}/log >&2; exit 1; }}"));
+    script.line("    sleep 0.1");
+    script.line("done");
 }
 
-/// The command and what is around it once the root is its own.
-fn chrooted(of: &NodeContainer) -> String {
+/// What process 1 of the container does to become its command.
+fn inside(of: &NodeContainer, place: &str) -> Vec<String> {
     let container = &of.container;
-    let variables = container.environment.variables.iter().map(|(name, value)| quoted(&format!("{name}={value}")));
-    let command = container.command.iter().map(|word| quoted(word));
-    let head = ["env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"].map(str::to_owned);
-    head.into_iter().chain(variables).chain(command).collect::<Vec<_>>().join(" ")
+    let mut lines = vec![
+        format!("cd {place}"),
+        // What is mounted there before a /proc of its own says its number outside.
+        "read -r pid rest < /proc/self/stat".to_owned(),
+        "exec 3> pid".to_owned(),
+    ];
+    if let Some(hostname) = &container.hostname {
+        lines.push(format!("hostname {}", quoted(hostname)));
+    }
+    if let Root::Own(RootFileSystem { source, writes, mounts }) = &container.root {
+        let source = match source {
+            RootSource::Directory(directory) => directory.to_string_lossy(),
+            RootSource::Host => "/".into(),
+        };
+        match writes {
+            Writes::Through => lines.push(format!("mount --bind {} root", quoted(&source))),
+            Writes::Layer => {
+                let layers = format!("lowerdir={source},upperdir={place}/layer/upper,workdir={place}/layer/work");
+                lines.push("mkdir -p layer; mount -t tmpfs tmpfs layer; mkdir layer/upper layer/work".to_owned());
+                lines.push(format!("mount -t overlay overlay -o {} root", quoted(&layers)));
+            }
+        }
+        lines.push("mount -t proc proc root/proc".to_owned());
+        lines.push("mount -t tmpfs -o mode=755 tmpfs root/dev".to_owned());
+        lines.push("for device in null zero full random urandom tty; do".to_owned());
+        lines.push("    : > root/dev/$device; mount --bind /dev/$device root/dev/$device".to_owned());
+        lines.push("done".to_owned());
+        lines.extend(mounts.iter().map(words));
+    }
+    lines.push("echo \"$pid\" >&3".to_owned());
+    lines.push(format!("exec {} 3>&-", command(of)));
+    lines
 }
 
-fn words(mount: &Mount, root: &str) -> String {
-    let target = quoted(&format!("{root}{}", mount.target.display()));
+/// The command, in its root, with its environment, and who it is.
+fn command(of: &NodeContainer) -> String {
+    let container = &of.container;
+    let mut words: Vec<String> = ["env", "-i", PATH].map(str::to_owned).into();
+    let home = match container.user {
+        User::Callers | User::Ids { uid: 0, .. } => "/root",
+        User::Ids { .. } => "/",
+    };
+    words.push(format!("HOME={home}"));
+    words.extend(container.environment.variables.iter().map(|(name, value)| quoted(&format!("{name}={value}"))));
+    // Found before, whatever its PATH is then.
+    words.push("\"$(command -v unshare)\"".to_owned());
+    if container.namespaces.user.is_some() {
+        words.extend(["--user", "--map-root-user"].map(str::to_owned));
+    }
+    match &container.root {
+        Root::Own(_) => words.push("--root=root".to_owned()),
+        Root::Callers => {}
+    }
+    let directory = container.working_directory.as_deref().map_or_else(|| "/".into(), |path| path.to_string_lossy());
+    words.push(quoted(&format!("--wd={directory}")));
+    words.push("$(cat ids)".to_owned());
+    words.push("--".to_owned());
+    words.extend(container.command.iter().map(|word| quoted(word)));
+    words.join(" ")
+}
+
+fn words(mount: &Mount) -> String {
+    let target = quoted(&format!("root{}", mount.target.display()));
     match &mount.kind {
         MountKind::Tmpfs => format!("mount -t tmpfs tmpfs {target}"),
         MountKind::Bind { source, read_only, if_target_exists } => {
@@ -61,30 +112,42 @@ fn words(mount: &Mount, root: &str) -> String {
     }
 }
 
-/// What runs is nslab's own: its process 1 stands in the record.
+/// What runs is nslab's own: its process 1 stands in the record, and goes with what is written down.
 pub(super) fn stop(script: &mut Script, of: &NodeContainer) {
-    let running = quoted(&of.directory.join("running.json").to_string_lossy());
-    script.line(&format!("pid=$(sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p' {running})"));
-    script.line("if kill \"$pid\"; then");
-    script.line("    for second in 1 2 3 4 5 6 7 8 9 10; do kill -0 \"$pid\" && sleep 1 || break; done");
-    script.line("    kill -KILL \"$pid\" || :");
+    let directory = quoted(&of.directory.to_string_lossy());
+    // Those that it is in go with it, unless there is another one in them.
+    let cgroups = of.cgroup.ancestors().filter(|way| !way.as_os_str().is_empty());
+    let cgroups: Vec<String> =
+        cgroups.map(|way| format!("-path {}", quoted(&format!("*/{}", way.display())))).collect();
+    script.line(&format!("if [ -e {directory}/running.json ] && ! [ -e {directory}/ended.json ]; then"));
+    script.line(&format!("    pid=$(sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p' {directory}/running.json)"));
+    script.line("    kill \"$pid\" || :");
+    script.line("    for second in 1 2 3 4 5 6 7 8 9 10; do ! kill -0 \"$pid\" 2> /dev/null || sleep 1; done");
+    script.line("    kill -KILL \"$pid\" 2> /dev/null || :");
     script.line("fi");
+    script.line(&format!("rm -rf {directory}"));
+    script.line(&format!(
+        "find /sys/fs/cgroup -depth -type d \\( {} \\) -exec rmdir {{}} + 2> /dev/null || :",
+        cgroups.join(" -o ")
+    ));
 }
 
-/// A node's command; in a container, of which the process that unshare(1) has forked is the first.
+/// A node's command; in a container's namespaces and root, where its node is one.
 pub(super) fn run(script: &mut Script, exec: &Exec) {
     if exec.container.is_none() {
         let argv = exec.argv.iter().map(String::as_str);
         return script.command(["ip", "netns", "exec", exec.netns.as_str()].into_iter().chain(argv));
     }
     let argv: Vec<String> = exec.argv.iter().map(|word| quoted(word)).collect();
-    let pid_file = pid_file(exec.netns.as_str());
+    let place = place(exec.netns.as_str());
+    // Not by the command's own root: it may not have gone there yet.
     script.line(&format!(
-        "nsenter --target \"$(pgrep --parent \"$(cat {pid_file})\")\" --all --root --wdns=/ {}",
+        "nsenter --target \"$(cat {place}/pid)\" --all unshare --root={place}/root --wd=/ $(cat {place}/ids) -- {}",
         argv.join(" ")
     ));
 }
 
-fn pid_file(netns: &str) -> String {
-    quoted(&Path::new("/run").join(format!("{netns}.container.pid")).to_string_lossy())
+/// Where the script keeps what it knows of a container, and where its root is mounted, as a word of the shell's.
+fn place(netns: &str) -> String {
+    quoted(&format!("/run/{netns}.container"))
 }

@@ -130,6 +130,28 @@ fn a_changed_container_is_started_anew_and_no_other_one() {
 }
 
 #[test]
+fn who_will_know_no_names_is_told() {
+    ThrowAwayHost::run(|host| {
+        let file = lab(host, "command: [sleep, '1000'], read_only: true");
+        let hosts = host.scratch().join("root/etc/hosts");
+        std::fs::remove_file(&hosts).unwrap();
+        let told =
+            format!("`mkdir -p {root}/etc && touch {root}/etc/hosts`", root = host.scratch().join("root").display());
+        assert!(ok(&["plan", &file]).contains(&told));
+        assert!(ok(&["up", &file]).contains(&told));
+        assert!(!hosts.exists());
+        fails(&["exec", "io", "--", "cat", "/etc/hosts"], 1);
+        assert!(ok(&["exec", "zion", "--", "cat", "/etc/hosts"]).contains("10.0.0.2 io\n"), "a layer has room for it");
+        assert!(!ok(&["up", &file]).contains("touch"), "nothing is started");
+        std::fs::write(&hosts, "").unwrap();
+        ok(&["kill", "io"]);
+        assert!(!ok(&["up", &file]).contains("touch"));
+        assert!(ok(&["exec", "io", "--", "cat", "/etc/hosts"]).contains("10.0.0.1 zion\n"));
+        ok(&["down"]);
+    });
+}
+
+#[test]
 fn a_container_that_can_not_be_started_fails_the_up_and_leaves_nothing() {
     ThrowAwayHost::run(|host| {
         for (zion, said) in [

@@ -147,6 +147,33 @@ fn a_network_namespace_is_found_by_all_its_names() {
 }
 
 #[test]
+fn a_root_in_a_nodes_network_has_the_nodes_names() {
+    ThrowAwayHost::run(|host| {
+        ok(&["up", "two-node"]);
+        let root = busybox(host, "root");
+        let names = |options: &[&str]| {
+            let mut launch = nslab(["launch", "-N"]);
+            let output = launch.args(options).args(["--", "cat", "/etc/hosts"]).output().unwrap();
+            (output.status.success(), text(&output))
+        };
+        let (with_net2, without) = ("10.0.0.2 net2\n", std::fs::read_to_string("/etc/hosts").unwrap());
+        for options in [["two-node/net1", "--rootfs", "host"], ["two-node-net1", "--rootfs", "host"]] {
+            let (is_there, said) = names(&options);
+            assert!(is_there && said.contains(with_net2), "{options:?}: {said}");
+        }
+        assert!(names(&["net1", "--rootfs", &root, "--read-only"]).1.contains(with_net2), "a layer has room for it");
+        assert!(!names(&["net1", "--rootfs", &root]).0, "nothing is made in somebody's directory");
+        std::fs::write(format!("{root}/etc/hosts"), "").unwrap();
+        assert!(names(&["net1", "--rootfs", &root]).1.contains(with_net2));
+        // A file of the user's comes after it; and who only joins the network sees what the caller sees.
+        let own = format!("{root}/etc/hosts:/etc/hosts");
+        assert_eq!(names(&["net1", "--rootfs", "host", "--bind", &own]), (true, String::new()));
+        assert_eq!(names(&["net1"]), (true, without));
+        ok(&["down"]);
+    });
+}
+
+#[test]
 fn users_are_numbered_as_the_maps_say() {
     ThrowAwayHost::run(|host| {
         let maps = "tr -s ' ' < /proc/self/uid_map; tr -s ' ' < /proc/self/gid_map; id -u; id -g";

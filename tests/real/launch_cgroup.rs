@@ -154,6 +154,18 @@ print(started)";
 }
 
 #[test]
+fn a_limit_of_one_process_is_told_to_be_too_low() {
+    ThrowAwayHost::run(|host| {
+        let _cgroups = Cgroups::mount(host);
+        let output = run(&["-p", "-m", "--pids", "1"], &["true"]);
+        assert_eq!(output.status.code(), Some(125), "{}", text(&output));
+        assert!(text(&output).contains("leaves no room for both; allow 2 or more"), "{}", text(&output));
+        let output = run(&["-p", "-m", "--pids", "2"], &["true"]);
+        assert!(output.status.success(), "{}", text(&output));
+    });
+}
+
+#[test]
 fn half_a_processor_is_half_of_one() {
     ThrowAwayHost::run(|host| {
         let cgroups = Cgroups::mount(host);

@@ -43,6 +43,7 @@ mod ovs_settings;
 mod ovsdb;
 mod place;
 mod plan;
+mod plan_container;
 mod plan_uplink;
 mod show;
 mod state;

@@ -58,7 +58,7 @@ pub(super) fn mount(inside: &mut Inside, mounts: Vec<Opened<'_>>, is_confined: b
                 let what = path.display().to_string();
                 let step = || Step::Mount { what: what.clone(), at: target.to_owned() };
                 let place = if if_target_exists {
-                    let Some(place) = inside.find(target)? else { continue };
+                    let Some(place) = inside.find_or_make_own(target, point, &what)? else { continue };
                     place
                 } else {
                     inside.find_or_make(target, point, &what)?

@@ -107,6 +107,16 @@ impl Inside {
         Ok(here)
     }
 
+    /// What is at a path, made where nothing is and something may be made.
+    pub(super) fn find_or_make_own(&self, path: &Path, point: Point, what: &str) -> Result<Option<OwnedFd>, Failure> {
+        match self.find_or_make(path, point, what) {
+            Ok(found) => Ok(Some(found)),
+            // Of the user's files nothing is made; a symbolic link to nothing is left alone (EEXIST).
+            Err(Failure { source: Errno::ENOENT | Errno::ENOTDIR | Errno::EEXIST, .. }) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Whether something to be mounted on may be made in this directory.
     fn may_make(&self, parent: &OwnedFd, point: Point, path: &Path, what: &str) -> Result<(), Failure> {
         let file_system = fstat(parent).during(|| Step::Make { path: path.to_owned() })?.st_dev;
