@@ -188,9 +188,9 @@ fn name_files(network: &Path) -> Vec<Mount> {
     let bind = |file: &str| {
         let source = Path::new(NAMES_DIRECTORY).join(name).join(file);
         let target = Path::new("/etc").join(file);
-        source
-            .is_file()
-            .then(|| Mount { target, kind: MountKind::Bind { source, read_only: true, if_target_exists: true } })
+        let is_there = source.is_file();
+        let kind = MountKind::Bind { source, read_only: true, if_target_exists: true };
+        is_there.then_some(Mount { target, kind })
     };
     ["hosts", "resolv.conf"].into_iter().filter_map(bind).collect()
 }

@@ -109,7 +109,9 @@ impl Nslab {
         let containers = state.made().resources.containers;
         let names: Vec<&str> = containers.iter().map(|of| of.node.as_str()).collect();
         let text = match names[..] {
-            [] => format!("no node of {lab} is a container"),
+            [] => format!(
+                "{lab}/{node} is no container, and no node of {lab} is one: `nslab ps` lists those that there are"
+            ),
             _ => format!("{lab}/{node} is no container: those of {lab} are {}", names.join(", ")),
         };
         let found = containers.into_iter().find(|of| of.node == *node);

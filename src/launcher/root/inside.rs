@@ -135,7 +135,7 @@ impl Inside {
         };
         Step::of(format!(
             "mount {what} at {}: the root has no such {noun}, and nothing is made in its files unasked; make it \
-             (`{command}`), or let writes go to a layer above them",
+             (`{command}`), or let writes go to a layer above them (`--read-only`; in a topology `read_only: true`)",
             path.display(),
         ))
     }
