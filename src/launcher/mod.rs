@@ -1,14 +1,15 @@
 //! The container launcher: runs a command in namespaces, with a root, rights and limits of its own.
 //!
-//! One kernel topic a file; `sys` is the only one with unsafe code. What is asked for is a [`Container`](crate::model::container::Container); nothing of labs is
+//! One kernel topic a file; `sys` and `springboard` are the only ones with unsafe code. What is asked for is a [`Container`](crate::model::container::Container); nothing of labs is
 //! known here. The tree of modules follows the tree of processes:
 //!
 //! ```text
-//! nslab ── executes itself, sealed, as `__init` ─ outside    prepares: network, cgroup, maps, files
+//! nslab ── is, or executes itself, sealed, as ─── outside    prepares: network, cgroup, maps, files
 //!                                                   │ clone3
 //!                                                 inside     process 1: mounts, pivots; then the reaper
 //!                                                   │ fork
-//!                                                 payload    gives up rights, executes the command
+//!                                                 payload    gives up rights, executes the command, by the springboard
+//!                                                            where nslab was not sealed (`seal`)
 //! ```
 //!
 //! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where

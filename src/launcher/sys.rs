@@ -1,4 +1,4 @@
-//! The system calls that neither nix nor rustix has in a safe form: the only unsafe code of the launcher.
+//! The system calls that neither nix nor rustix has in a safe form: but for the springboard's, the only unsafe code of the launcher.
 
 #![allow(unsafe_code, reason = "each call is stated with why it is sound; nobody else may")]
 
