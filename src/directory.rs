@@ -1,4 +1,4 @@
-//! Making directories that everybody may look into, whatever the caller's umask.
+//! Making directories: those that everybody may look into, whatever the caller's umask, and those that nobody else may.
 
 use std::fs::{DirBuilder, Permissions, set_permissions};
 use std::io::{self, ErrorKind};
@@ -21,6 +21,14 @@ pub(crate) fn make(path: &Path) -> io::Result<bool> {
         Err(_) if path.is_dir() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Makes a directory that nobody but its owner may look into.
+///
+/// # Errors
+/// When it can't be made, or something is there.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
 }
 
 /// Makes a directory and those that it is in, as far as they are missing; gives back those that it made, the outermost

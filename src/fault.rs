@@ -5,10 +5,12 @@
 //! - `NSLAB_TEST_CRASH_AT=N`: SIGKILL to itself at the Nth point.
 //! - `NSLAB_TEST_INTERRUPT_AT=N`: SIGINT to itself at the Nth point; another signal where `NSLAB_TEST_SIGNAL` names one.
 //! - `NSLAB_TEST_FAIL_AT=N,M…`: the Nth chance to fail is taken, and the Mth.
-//! - `NSLAB_TEST_END_AT=PLACE`, `NSLAB_TEST_FAIL_IN=PLACE`: the launcher's processes end there, as by SIGKILL, or fail. They share an
-//!   environment, and count for themselves: so places have names.
+//! - `NSLAB_TEST_END_AT=PLACE|PLACE…`, `NSLAB_TEST_FAIL_IN=PLACE|PLACE…`: the launcher's processes end there, as by SIGKILL, or fail.
+//!   They share an environment, and count for themselves: so places have names.
+//! - `NSLAB_TEST_HANG_AT=PLACE|PLACE…`: they go on no more there, and don't end.
+//! - `NSLAB_TEST_PATIENCE_S=SECONDS`: how long is waited for one of them.
 //! - `NSLAB_TEST_LACKS=NAME`: the kernel is taken for one without that.
-//! - `NSLAB_TEST_HELPER_CRASH_AT`, `NSLAB_TEST_HELPER_POINTS`: the same of the helpers that it starts, which inherit nothing
+//! - `NSLAB_TEST_HELPER_CRASH_AT`, `NSLAB_TEST_HELPER_POINTS`, `NSLAB_TEST_HELPER_HANG_AT`: the same of the helpers that it starts, which inherit nothing
 //!   otherwise.
 //! - `NSLAB_TEST_POINTS=FILE`: a line is added to FILE for each point passed, and for each chance.
 
@@ -32,7 +34,7 @@ pub(crate) fn chance() -> Result<(), Injected> {
     Ok(())
 }
 
-/// A place in one of the launcher's processes; may not return.
+/// A place in one of the launcher's processes, or in what is done about them; may not return.
 ///
 /// # Errors
 /// When a test asked for it.
@@ -49,6 +51,13 @@ pub(crate) fn lacks(_what: &str) -> bool {
     false
 }
 
+/// How long is waited for somebody.
+#[cfg(not(feature = "fault-injection"))]
+#[inline]
+pub(crate) fn patience(usual: std::time::Duration) -> std::time::Duration {
+    usual
+}
+
 /// What a helper is to find in its environment.
 #[cfg(not(feature = "fault-injection"))]
 pub(crate) fn of_helpers() -> impl Iterator<Item = (&'static str, String)> {
@@ -56,7 +65,7 @@ pub(crate) fn of_helpers() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 #[cfg(feature = "fault-injection")]
-pub(crate) use enabled::{at, chance, lacks, of_helpers, point};
+pub(crate) use enabled::{at, chance, lacks, of_helpers, patience, point};
 
 #[cfg(feature = "fault-injection")]
 mod enabled {
@@ -65,6 +74,7 @@ mod enabled {
     use std::io::Write;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
 
     fn number(variable: &str) -> Option<u32> {
         std::env::var(variable).ok()?.parse().ok()
@@ -98,8 +108,11 @@ mod enabled {
 
     /// See the module's head.
     pub(crate) fn of_helpers() -> impl Iterator<Item = (&'static str, String)> {
-        let names =
-            [("NSLAB_TEST_HELPER_CRASH_AT", "NSLAB_TEST_CRASH_AT"), ("NSLAB_TEST_HELPER_POINTS", "NSLAB_TEST_POINTS")];
+        let names = [
+            ("NSLAB_TEST_HELPER_CRASH_AT", "NSLAB_TEST_CRASH_AT"),
+            ("NSLAB_TEST_HELPER_POINTS", "NSLAB_TEST_POINTS"),
+            ("NSLAB_TEST_HELPER_HANG_AT", "NSLAB_TEST_HANG_AT"),
+        ];
         names.into_iter().filter_map(|(from, to)| Some((to, std::env::var(from).ok()?)))
     }
 
@@ -118,13 +131,22 @@ mod enabled {
     /// # Errors
     /// When this is the place that the test chose.
     pub(crate) fn at(place: &str) -> Result<(), Injected> {
-        let is_chosen = |variable: &str| std::env::var(variable).is_ok_and(|chosen| chosen == place);
+        let is_chosen =
+            |variable: &str| std::env::var(variable).is_ok_and(|chosen| chosen.split('|').any(|one| one == place));
         if is_chosen("NSLAB_TEST_END_AT") {
             let _ = raise(Signal::SIGKILL);
             // The first process of a PID namespace does not hear it from within.
             std::process::exit(128 + Signal::SIGKILL as i32);
         }
+        while is_chosen("NSLAB_TEST_HANG_AT") {
+            std::thread::park();
+        }
         if is_chosen("NSLAB_TEST_FAIL_IN") { Err(Injected) } else { Ok(()) }
+    }
+
+    /// See the module's head.
+    pub(crate) fn patience(usual: Duration) -> Duration {
+        number("NSLAB_TEST_PATIENCE_S").map_or(usual, |seconds| Duration::from_secs(seconds.into()))
     }
 
     /// See the module's head.

@@ -18,6 +18,10 @@ use tokio::process::{Child, Command};
 /// How long a container may take to end when it is asked to.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long the launcher may take to say that the container's command runs, or why not. What it waits for itself, a systemd that
+/// makes a scope, has less.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The longest answer of the launcher's, in bytes: what a pipe takes at once.
 const LONGEST_ANSWER: usize = 4096;
 
@@ -61,7 +65,7 @@ impl HostEffects {
         fault::point(|| "while the container's launcher starts".into());
         match child {
             Ok(child) => answer_of_launcher(child, text).await.map_err(failed),
-            Err(error) => Err(failed(failure("start the launcher", &error))),
+            Err(error) => Err(failed(failure_of_launcher("start", &error))),
         }
     }
 
@@ -108,15 +112,29 @@ pub async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
     removed.await.unwrap_or_else(|_| Err(ended("remove the container's cgroup")))
 }
 
-/// Hands the launcher what it is to start, and waits for what it says.
+/// Hands the launcher what it is to start, and waits for what it says. One that says nothing in time is killed, with what it has
+/// started.
 ///
 /// # Errors
-/// What it says, where it did not start the container; when it was ended.
+/// What it says, where it did not start the container; when it was ended, or says nothing.
 ///
 /// # Cancel safety
 /// What was begun goes on.
 pub async fn answer_of_launcher(mut child: Child, text: String) -> Result<(), Failure> {
-    let speak = |error: std::io::Error| failure("speak to the launcher", &error);
+    let patience = fault::patience(PATIENCE);
+    if let Ok(answer) = tokio::time::timeout(patience, converse(&mut child, &text)).await {
+        return answer;
+    }
+    let step = format!("hear from the launcher, which was killed after {} s", patience.as_secs());
+    let failure = Step::of(step).failed()(Errno::ETIMEDOUT);
+    let killed = child.id().map_or(Ok(()), |pid| launcher::kill_launcher(pid.cast_signed()));
+    // The kernel may have hold of it.
+    let _ = tokio::time::timeout(GRACE, child.wait()).await;
+    Err(failure.after(killed))
+}
+
+async fn converse(child: &mut Child, text: &str) -> Result<(), Failure> {
+    let speak = |error: std::io::Error| failure_of_launcher("speak to", &error);
     if let Some(mut input) = child.stdin.take() {
         match input.write_all(text.as_bytes()).await {
             // It has ended, and says why.
@@ -138,12 +156,17 @@ pub async fn answer_of_launcher(mut child: Child, text: String) -> Result<(), Fa
     }
 }
 
+/// What to tell where nslab's own process that launches can't be started, or spoken to.
+pub fn failure_of_launcher(action: &str, error: &std::io::Error) -> Failure {
+    failure(&format!("{action} the launcher"), error)
+}
+
 fn failure(what: &str, error: &std::io::Error) -> Failure {
-    Failure { step: Step::of(what), source: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw) }
+    Step::of(what).failed()(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
 }
 
 fn ended(what: &str) -> Failure {
-    Failure { step: Step::of(what), source: Errno::ECHILD }
+    Step::of(what).failed()(Errno::ECHILD)
 }
 
 fn forget(directory: &Path) -> std::io::Result<()> {

@@ -17,10 +17,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Becomes the launcher; returns only where that fails.
+/// Becomes the launcher, and returns what to exit with.
 pub(super) fn launch(global: &Global, arguments: LaunchArguments) -> ExitCode {
     match asked_for(global, arguments) {
-        Ok(launch) => failed(&launcher::become_launcher(&launch).into()),
+        Ok(launch) => launcher::become_launcher(&launch).unwrap_or_else(|failure| failed(&failure.into())),
         Err(error) => failed(&error),
     }
 }

@@ -50,9 +50,7 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
             Err(error) => report.failed.push(format!("{rules}: {error}")),
         }
     }
-    for name in nslab.forget_ended().await? {
-        report.removed.push(format!("the container {name}, which has ended"));
-    }
+    report.removed.extend(nslab.forget_left().await?);
     remove_cgroups(nslab, &mut report).await?;
     let left = tokio::task::spawn_blocking(launcher::remove_left_by_killed).await;
     match left.map(|result| result.map_err(|error| crate::error::chain(&error))) {

@@ -4,13 +4,15 @@ use super::Nslab;
 use super::container::{has_left_cgroup, not_running, report};
 use crate::Error;
 use crate::apply;
+use crate::error::chain;
 use crate::host;
-use crate::launcher::{self, Launch, Output, Record, Sealed};
+use crate::launcher::{self, Failure, Launch, Output, Record, Sealed};
 use crate::model::ContainerName;
 use crate::report::ContainerReport;
 use crate::state::{StateError, StateRoot};
 use nix::sys::signal::Signal;
 use std::io::IsTerminal;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::process::Command;
@@ -29,6 +31,10 @@ impl Nslab {
         name: Option<ContainerName>,
         remove: bool,
     ) -> Result<ContainerName, Error> {
+        if let Some(name) = &name {
+            // One of that name may be left that was to go with its end, or was never started.
+            self.forget_if_left(name).await?;
+        }
         let root = self.root().launched_home();
         let locked = root.lock().await.map_err(|error| no_place(error, &root))?;
         let (name, directory) = loop {
@@ -43,18 +49,23 @@ impl Nslab {
                 (None, None) => {}
             }
         };
-        // Nobody waits for the lock while the container starts.
+        // Nobody waits for the lock while the container starts, nor takes it for left.
+        let beginning = launcher::begin(&directory)?;
         drop(locked);
         launch.name = name.to_string();
         launch.cgroup = Some(cgroup_of(&name));
         launch.output = Output::Detached { directory, terminal: std::io::stdin().is_terminal(), remove };
-        match start(&launch).await {
+        let started = start(&launch).await;
+        drop(beginning);
+        match started {
             Ok(()) => Ok(name),
-            Err(failure) => {
-                // A launcher that was killed may have left it running, or its cgroup.
-                self.remove_launched(&name).await?;
-                Err(failure)
-            }
+            // Its process 1 may have taken it all away.
+            Err(failure) if !self.root().launched(&name).exists() => Err(failure.into()),
+            // A launcher that was killed may have left it running, or its cgroup.
+            Err(failure) => Err(match self.remove_launched(&name).await {
+                Ok(()) => failure.into(),
+                Err(left) => failure.besides(chain(&left)).into(),
+            }),
         }
     }
 }
@@ -123,29 +134,51 @@ impl Nslab {
         Ok(locked.remove_if_empty()?)
     }
 
-    /// Forgets the containers of no lab that were to be forgotten with their end, and could not see to that themselves.
+    /// Forgets the containers of no lab that were to be forgotten with their end, and could not see to that themselves; and those
+    /// that were never wholly started, by a command that was killed. Gives back what they were.
     ///
     /// # Errors
     /// As [`Nslab::remove_launched`].
     ///
     /// # Cancel safety
     /// As [`Nslab::remove_launched`].
-    pub(super) async fn forget_ended(&self) -> Result<Vec<ContainerName>, Error> {
+    pub(super) async fn forget_left(&self) -> Result<Vec<String>, Error> {
         let mut forgotten = Vec::new();
         for name in self.root().launched_names()? {
-            if !is_to_be_forgotten(self.launched_record(&name)?.as_ref()) {
-                continue;
+            if let Some(left) = self.forget_if_left(&name).await? {
+                forgotten.push(format!("the container {name}, which {left}"));
             }
-            // Nobody gives the name to another one meanwhile.
-            let locked = self.root().launched_home().lock().await?;
-            if is_to_be_forgotten(self.launched_record(&name)?.as_ref()) {
-                apply::remove_cgroup(cgroup_of(&name)).await?;
-                locked.remove_launched(&name)?;
-                forgotten.push(name);
-            }
-            locked.remove_if_empty()?;
         }
         Ok(forgotten)
+    }
+
+    /// The same of one; says what it was.
+    async fn forget_if_left(&self, name: &ContainerName) -> Result<Option<&'static str>, Error> {
+        if self.left(name)?.is_none() {
+            return Ok(None);
+        }
+        // Nobody gives the name to another one meanwhile.
+        let locked = self.root().launched_home().lock().await?;
+        let left = self.left(name)?;
+        if left.is_some() {
+            apply::remove_cgroup(cgroup_of(name)).await?;
+            locked.remove_launched(name)?;
+        }
+        locked.remove_if_empty()?;
+        Ok(left.map(|(words, _)| words))
+    }
+
+    /// Whether a container is to be forgotten that nobody has forgotten; in words, and so that nobody starts it meanwhile.
+    fn left(&self, name: &ContainerName) -> Result<Option<(&'static str, OwnedFd)>, Error> {
+        // Whoever starts it may write down more until he is done.
+        let Some(claimed) = launcher::claim(&self.root().launched(name))? else { return Ok(None) };
+        Ok(match self.launched_record(name)? {
+            Some(record) if record.running.is_some() => {
+                let removes = matches!(record.launch.output, Output::Detached { remove: true, .. });
+                (removes && !record.is_alive()).then_some(("has ended", claimed))
+            }
+            Some(_) | None => Some(("was never started", claimed)),
+        })
     }
 
     /// Removes the cgroups of those that have ended by themselves: nobody was there to do so then. Gives back whose they were.
@@ -176,13 +209,6 @@ impl Nslab {
     }
 }
 
-fn is_to_be_forgotten(record: Option<&Record>) -> bool {
-    record.is_some_and(|record| {
-        let removes = matches!(record.launch.output, Output::Detached { remove: true, .. });
-        removes && record.running.is_some() && !record.is_alive()
-    })
-}
-
 fn cgroup_of(name: &ContainerName) -> PathBuf {
     format!("nslab/launched/{name}").into()
 }
@@ -209,11 +235,10 @@ fn some_name(program: &str) -> Result<ContainerName, Error> {
 }
 
 /// Has the launcher start it, and waits for its answer.
-async fn start(launch: &Launch) -> Result<(), Error> {
+async fn start(launch: &Launch) -> Result<(), Failure> {
     let (Sealed { mut command, executable }, text) = launcher::starting(launch)?;
-    let io = |source| Error::Io { action: "start the launcher".into(), source };
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let child = Command::from(command).spawn().map_err(io)?;
+    let child = Command::from(command).spawn().map_err(|error| apply::failure_of_launcher("start", &error))?;
     drop(executable);
-    Ok(apply::answer_of_launcher(child, text).await?)
+    apply::answer_of_launcher(child, text).await
 }

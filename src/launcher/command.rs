@@ -1,12 +1,16 @@
 //! Executing the command: its environment, its directory, where its program is found.
 
 use super::failure::{During, Failure, Step};
+use super::springboard::Springboard;
 use crate::model::container::{Container, Root, User};
 use nix::errno::Errno;
+use nix::sys::stat::{FileStat, SFlag, stat};
+use nix::unistd::{AccessFlags, access};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::ffi::{CString, OsString};
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// Where programs are, for those who say nothing else; as Docker and runc have it.
@@ -40,41 +44,55 @@ impl Prepared {
         Ok(Self { words, environment: entries.collect::<Result<_, _>>()?, path })
     }
 
-    /// Becomes the command.
+    /// Becomes the command, by way of the springboard where one is given, which reports to this file.
     ///
     /// # Errors
     /// Always when it returns: that of the program that was found, or that there is none.
-    pub(super) fn execute(&self) -> Failure {
-        match self.try_execute() {
+    pub(super) fn execute(&self, springboard: Option<(&Springboard, BorrowedFd<'_>)>) -> Failure {
+        let Self { words, environment, .. } = self;
+        let executed = self.find().and_then(|path| match springboard {
+            Some((springboard, report)) => springboard.execute(&path, words, environment, report),
+            None => nix::unistd::execve(&path, words, environment),
+        });
+        match executed {
             Ok(never) => match never {},
-            Err(failure) => failure,
+            Err(errno) => self.refused(errno),
         }
     }
 
-    fn try_execute(&self) -> Result<Infallible, Failure> {
-        let program = self.words.first().map(|word| word.to_string_lossy().into_owned()).unwrap_or_default();
-        let refused = || Step::Execute { program: program.clone() };
-        if program.contains('/') {
-            let name = CString::new(program.as_bytes()).map_err(|_| Errno::EINVAL).during(refused)?;
-            return nix::unistd::execve(&name, &self.words, &self.environment).during(refused);
+    /// The command could not be executed, for this reason.
+    pub(super) fn refused(&self, errno: Errno) -> Failure {
+        Step::Execute { program: self.program().into_owned() }.failed()(errno)
+    }
+
+    fn program(&self) -> Cow<'_, str> {
+        self.words.first().map(|word| word.to_string_lossy()).unwrap_or_default()
+    }
+
+    /// Where the program is: as execvp(3) finds it.
+    fn find(&self) -> Result<CString, Errno> {
+        let word = self.words.first().filter(|word| !word.is_empty()).ok_or(Errno::ENOENT)?;
+        if word.as_bytes().contains(&b'/') {
+            return Ok(word.clone());
         }
-        if program.is_empty() {
-            return Err(refused().failed()(Errno::ENOENT));
-        }
-        // As execvp(3) does it, but for a file that is no program: that one gives to the shell, whatever it is.
+        let program = Path::new(OsStr::from_bytes(word.as_bytes()));
         let mut answer = Errno::ENOENT;
         for directory in self.path.split(':') {
-            let file = Path::new(if directory.is_empty() { "." } else { directory }).join(&program);
-            let Ok(name) = CString::new(file.into_os_string().into_vec()) else { continue };
-            match nix::unistd::execve(&name, &self.words, &self.environment) {
-                Ok(never) => match never {},
-                Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-                Err(Errno::EACCES) => answer = Errno::EACCES,
-                Err(errno) => return Err(refused().failed()(errno)),
+            let file = Path::new(if directory.is_empty() { "." } else { directory }).join(program);
+            match (stat(&file), access(&file, AccessFlags::X_OK)) {
+                (Err(Errno::ENOENT | Errno::ENOTDIR), _) => {}
+                (Ok(found), Ok(())) if is_regular(&found) => {
+                    return CString::new(file.into_os_string().into_vec()).map_err(|_| Errno::EINVAL);
+                }
+                (Ok(_) | Err(_), _) => answer = Errno::EACCES,
             }
         }
-        Err(refused().failed()(answer))
+        Err(answer)
     }
+}
+
+fn is_regular(file: &FileStat) -> bool {
+    SFlag::from_bits_truncate(file.st_mode) & SFlag::S_IFMT == SFlag::S_IFREG
 }
 
 fn environment(container: &Container, has_terminal: bool) -> BTreeMap<OsString, OsString> {

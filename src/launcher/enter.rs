@@ -63,7 +63,7 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     outside::attended(has_terminal, |mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;
         let rights = rights::Prepared::new(&launch.container)?;
-        let known = Known { launch, command, root: None, rights, has_terminal, oom: None, mask };
+        let known = Known { launch, command, root: None, rights, has_terminal, oom: None, mask, springboard: None };
         let entrance = Entrance::of(launch)?;
         if launch.container.namespaces.user.is_some() && nix::unistd::geteuid().is_root() {
             // Inside it may be forbidden to give them up, and they are groups of the machine's.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("can't {step}")]
+#[error("can't {step}{}", in_parentheses(besides))]
 pub struct Failure {
     /// What was to be done.
     pub step: Step,
@@ -16,6 +16,13 @@ pub struct Failure {
     #[source]
     #[serde(with = "errno")]
     pub source: Errno,
+    /// What could not be taken back when it had failed, each in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub besides: Vec<String>,
+}
+
+fn in_parentheses(besides: &[String]) -> String {
+    if besides.is_empty() { String::new() } else { format!(" (besides, {})", besides.join("; ")) }
 }
 
 /// One thing that has to be done for a container to run. Its text goes on after "can't".
@@ -67,7 +74,7 @@ pub enum Step {
 impl Step {
     /// The step's failure.
     pub fn failed(self) -> impl FnOnce(Errno) -> Failure {
-        |source| Failure { step: self, source }
+        |source| Failure { step: self, source, besides: Vec::new() }
     }
 
     /// A step in words.
@@ -77,6 +84,22 @@ impl Step {
 }
 
 impl Failure {
+    /// The same failure, after something was taken back, or could not be: what failed first is what is told.
+    #[must_use]
+    pub fn after<T>(self, taken_back: Result<T, Self>) -> Self {
+        match taken_back {
+            Ok(_) => self,
+            Err(other) => self.besides(format!("{other}: {}", other.source.desc())),
+        }
+    }
+
+    /// The same failure, with something else to be told.
+    #[must_use]
+    pub fn besides(mut self, what: String) -> Self {
+        self.besides.push(what);
+        self
+    }
+
     /// What a launch returns for it: 127 where the command isn't there, 126 where it can't be run, 125 for the rest (env(1)).
     pub fn exit_code(&self) -> u8 {
         if self.is_command_absent() {
@@ -115,13 +138,13 @@ pub(super) trait During<T> {
 
 impl<T> During<T> for Result<T, Errno> {
     fn during(self, step: impl FnOnce() -> Step) -> Result<T, Failure> {
-        self.map_err(|source| Failure { step: step(), source })
+        self.map_err(|source| step().failed()(source))
     }
 }
 
 impl<T> During<T> for Result<T, rustix::io::Errno> {
     fn during(self, step: impl FnOnce() -> Step) -> Result<T, Failure> {
-        self.map_err(|errno| Failure { step: step(), source: Errno::from_raw(errno.raw_os_error()) })
+        self.map_err(|errno| step().failed()(Errno::from_raw(errno.raw_os_error())))
     }
 }
 
@@ -130,7 +153,7 @@ impl<T> During<T> for std::io::Result<T> {
         self.map_err(|error| {
             // Only what the kernel answers comes this way; the rest (an empty name, a NUL in it) is an invalid argument.
             let source = error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw);
-            Failure { step: step(), source }
+            step().failed()(source)
         })
     }
 }
@@ -160,6 +183,11 @@ mod tests {
         let text = serde_json::to_string(&failure).unwrap();
         assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure, "{text}");
         assert_eq!(failure.to_string(), "can't mount proc at /proc");
+        let failure = failure.after::<()>(Err(Step::of("remove it").failed()(Errno::EBUSY))).after(Ok(()));
+        let text = serde_json::to_string(&failure).unwrap();
+        assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure, "{text}");
+        let expected = "can't mount proc at /proc (besides, can't remove it: Device or resource busy)";
+        assert_eq!((failure.to_string().as_str(), failure.source), (expected, Errno::EPERM));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use super::cgroup::WaysOut;
 use super::failure::{During, Failure, Step};
 use super::launch::{Launch, Output};
+use super::record::names;
 use rustix::fs::{AtFlags, unlinkat};
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 /// Open files of outside by which process 1 takes it all away.
 #[derive(Debug)]
@@ -41,10 +43,16 @@ impl Farewell {
         if let Some(ways_out) = ways_out {
             ways_out.take();
         }
-        for file in super::record::names::ALL {
+        // Where the record is not root's of the container to remove, it stays whole.
+        if unlinkat(&record, names::CONTAINER, AtFlags::empty()).is_err() {
+            return;
+        }
+        let in_init = names::OF_INIT.map(|file| Path::new(names::INIT).join(file));
+        for file in in_init.iter().map(PathBuf::as_path).chain(names::ALL.map(Path::new)) {
             // Not all of them need to be there.
             let _ = unlinkat(&record, file, AtFlags::empty());
         }
+        let _ = unlinkat(&record, names::INIT, AtFlags::REMOVEDIR);
         let _ = unlinkat(&parent, &name, AtFlags::REMOVEDIR);
     }
 }

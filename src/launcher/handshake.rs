@@ -3,6 +3,8 @@
 //! Whose partner has ended reads that, and ends too: no process is left that nobody waits for.
 
 use super::failure::{During, Failure, Step};
+use super::springboard;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
@@ -96,13 +98,13 @@ impl Channel {
     /// Says something, with an open file where one is given. That nobody listens any more is no failure: he knows why.
     pub(super) fn say(&self, message: &impl Serialize, file: Option<BorrowedFd<'_>>) -> Result<(), Failure> {
         let speak = || Step::of("speak to the launcher's other process");
-        let text = serde_json::to_vec(message).map_err(|_| nix::errno::Errno::EINVAL).during(speak)?;
+        let text = serde_json::to_vec(message).map_err(|_| Errno::EINVAL).during(speak)?;
         let files: Vec<RawFd> = file.iter().map(AsRawFd::as_raw_fd).collect();
         let with = [ControlMessage::ScmRights(&files)];
         let with = if files.is_empty() { &[][..] } else { &with[..] };
         let sent = sendmsg::<()>(self.0.as_raw_fd(), &[IoSlice::new(&text)], with, MsgFlags::MSG_NOSIGNAL, None);
         match sent {
-            Ok(_) | Err(nix::errno::Errno::EPIPE) => Ok(()),
+            Ok(_) | Err(Errno::EPIPE) => Ok(()),
             Err(errno) => Err(speak().failed()(errno)),
         }
     }
@@ -116,7 +118,21 @@ impl Channel {
 
     /// Waits for what is said next; `None` where the other one has ended.
     pub(super) fn hear<M: DeserializeOwned>(&self) -> Result<Option<(M, Option<OwnedFd>)>, Failure> {
-        let listen = || Step::of("hear the launcher's other process");
+        let (text, file) = self.receive()?;
+        if text.is_empty() { Ok(None) } else { Ok(Some((understood(&text)?, file))) }
+    }
+
+    /// Waits for why the command could not be executed, which may be the springboard's word for it; `None` where it was.
+    pub(super) fn hear_of_command(&self, refused: impl FnOnce(Errno) -> Failure) -> Result<Option<Failure>, Failure> {
+        let (text, _) = self.receive()?;
+        Ok(match springboard::errno_of(&text) {
+            Some(errno) => Some(refused(errno)),
+            None if text.is_empty() => None,
+            None => Some(understood(&text)?),
+        })
+    }
+
+    fn receive(&self) -> Result<(Vec<u8>, Option<OwnedFd>), Failure> {
         let mut text = vec![0; LONGEST];
         let mut space = nix::cmsg_space!(RawFd);
         let (bytes, file) = loop {
@@ -124,7 +140,7 @@ impl Channel {
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             match recvmsg::<()>(self.0.as_raw_fd(), &mut into, Some(&mut space), flags) {
                 // Said once by the kernel where the other one has ended and not heard all: what he has said himself is still there.
-                Err(nix::errno::Errno::EINTR | nix::errno::Errno::ECONNRESET) => {}
+                Err(Errno::EINTR | Errno::ECONNRESET) => {}
                 Err(errno) => return Err(listen().failed()(errno)),
                 Ok(message) => {
                     let control = message.cmsgs().during(listen)?;
@@ -137,12 +153,17 @@ impl Channel {
                 }
             }
         };
-        if bytes == 0 {
-            return Ok(None);
-        }
-        let message = serde_json::from_slice(&text[..bytes]).map_err(|_| nix::errno::Errno::EBADMSG).during(listen)?;
-        Ok(Some((message, file)))
+        text.truncate(bytes);
+        Ok((text, file))
     }
+}
+
+fn listen() -> Step {
+    Step::of("hear the launcher's other process")
+}
+
+fn understood<M: DeserializeOwned>(text: &[u8]) -> Result<M, Failure> {
+    serde_json::from_slice(text).map_err(|_| Errno::EBADMSG).during(listen)
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use super::handshake::Ended;
 use super::launch::{Launch, Output};
 use super::outside::{self, Served};
 use super::record::Running;
-use super::{seal, sys};
+use super::seal::{self, Guard};
+use super::sys;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub fn become_init() -> Option<ExitCode> {
     if verb != ENTER && verb != VERB {
         return None;
     }
-    if let Err(failure) = sys::default_sigchld().during(|| Step::of("hear of children that end")) {
+    if let Err(failure) = begin() {
         return Some(ExitCode::from(tell_failure("the launcher", &failure)));
     }
     if verb == ENTER {
@@ -56,6 +57,11 @@ pub fn become_init() -> Option<ExitCode> {
         Err(failure) => tell_failure("the launcher", &failure),
         Ok((launch, executable)) => serve(&launch, executable),
     }))
+}
+
+/// What every launcher begins with.
+fn begin() -> Result<(), Failure> {
+    sys::default_sigchld().during(|| Step::of("hear of children that end"))
 }
 
 /// What is to be launched, and the executable where it is still open.
@@ -96,7 +102,11 @@ fn close_inherited(kept: Option<RawFd>) -> std::io::Result<()> {
 }
 
 fn serve(launch: &Launch, executable: Option<OwnedFd>) -> u8 {
-    let served = outside::serve(launch, executable);
+    served(launch, Guard::Sealed(executable))
+}
+
+fn served(launch: &Launch, guard: Guard) -> u8 {
+    let served = outside::serve(launch, guard);
     if let Output::Detached { .. } = launch.output {
         let answer = match served {
             Ok(Served::Started(running)) => Answer::Started(running),
@@ -182,8 +192,22 @@ fn tell_failure(name: &str, failure: &Failure) -> u8 {
     failure.exit_code()
 }
 
-/// Becomes a launcher of this in place of the calling process, which has one thread; returns only where that fails.
-pub fn become_launcher(launch: &Launch) -> Failure {
+/// Becomes a launcher of this in place of the calling process, which has one thread and nothing open that it still wants;
+/// returns the code to exit with.
+///
+/// # Errors
+/// When it can't become one.
+pub fn become_launcher(launch: &Launch) -> Result<ExitCode, Failure> {
+    begin()?;
+    close_inherited(None).during(|| Step::of("close what was inherited"))?;
+    match Guard::without_execution(launch) {
+        Some(guard) => Ok(ExitCode::from(served(launch, guard))),
+        None => Err(execute_launcher(launch)),
+    }
+}
+
+/// Executes nslab anew for that; returns only where that fails.
+fn execute_launcher(launch: &Launch) -> Failure {
     let hand_over = || Step::of("hand over what is to be launched");
     let file = written(launch).and_then(|text| {
         // Not closed on execution: that is what it is for.

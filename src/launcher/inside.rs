@@ -8,13 +8,15 @@ use super::handshake::{Channel, Ended, FromInside, FromOutside};
 use super::launch::Output;
 use super::outside::Known;
 use super::reaper::{Reaper, Recording};
+use super::springboard::Springboard;
 use super::sys::{self, Doubled};
-use super::{command, maps, namespaces, reaper, rights};
+use super::{arguments, command, maps, namespaces, reaper, rights};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
 use nix::unistd::Pid;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// Does all that is to be done inside; returns the code to exit with.
 pub(super) fn run(
@@ -46,6 +48,9 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
         return Ok(NOBODY);
     }
     at("inside, before it is set up")?;
+    if known.springboard.is_some() {
+        arguments::hide()?;
+    }
     set_up(known)?;
     at("inside, when it is set up")?;
     if let Output::Detached { .. } = known.launch.output {
@@ -69,7 +74,9 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
         at("inside, with the command")?;
         // Without it, it is as likely to be killed as others of its size.
         let _ = protect_from_oom();
-        channel.say(&FromInside::Running, None)?;
+        if is_detached {
+            channel.say(&FromInside::Running, None)?;
+        }
         at("inside, when the command runs")?;
         known.rights.confine_init()?;
         at("inside, without rights")?;
@@ -84,7 +91,7 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
         Ok(ended)
     } else {
         end_with_launcher(channel)?;
-        Err(become_payload(known))
+        Err(become_payload(known, None))
     }
 }
 
@@ -92,7 +99,7 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
 pub(super) fn run_entered(known: &Known<'_>, channel: &Channel, entered: Result<(), Failure>) -> u8 {
     let equip = || if known.has_terminal { reaper::equip_entrant(known.launch, channel) } else { Ok(()) };
     let failure = match entered.and_then(|()| end_with_launcher(channel)).and_then(|()| equip()) {
-        Ok(()) => become_payload(known),
+        Ok(()) => become_payload(known, None),
         Err(failure) => failure,
     };
     let code = failure.exit_code();
@@ -152,7 +159,7 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
         Doubled::Child => {
             drop(sink);
             let failure = match at("in the command's process").and_then(|()| reaper.equip_payload()) {
-                Ok(()) => become_payload(known),
+                Ok(()) => become_payload(known, known.springboard.as_ref().map(|it| (it, source.as_fd()))),
                 Err(failure) => failure,
             };
             let code = failure.exit_code();
@@ -161,8 +168,8 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
         }
         Doubled::Parent(payload) => {
             drop(source);
-            match sink.hear::<Failure>()? {
-                Some((failure, _)) => Err(failure),
+            match sink.hear_of_command(|errno| known.command.refused(errno))? {
+                Some(failure) => Err(failure),
                 None => Ok(payload),
             }
         }
@@ -170,9 +177,9 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
 }
 
 /// Gives up what the command is not to have, and becomes it; returns only where that fails.
-fn become_payload(known: &Known<'_>) -> Failure {
+fn become_payload(known: &Known<'_>, springboard: Option<(&Springboard, BorrowedFd<'_>)>) -> Failure {
     match prepare_payload(known) {
-        Ok(()) => known.command.execute(),
+        Ok(()) => known.command.execute(springboard),
         Err(failure) => failure,
     }
 }

@@ -30,7 +30,7 @@ pub enum Output {
     Callers,
     /// Nothing comes in, what comes out is logged; nobody waits.
     Detached {
-        /// The directory that is the container's record: `log`, `log.1`, how it ended, and a socket to attach by. It is there.
+        /// The directory that is the container's record. It is there, and nobody's but root's to write to.
         directory: PathBuf,
         /// Whether it has a terminal of its own, to which `attach` joins others.
         terminal: bool,

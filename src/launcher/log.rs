@@ -4,14 +4,15 @@
 //! A full disk must not hold up the container: what can't be written is lost, and the log says how much.
 
 use super::failure::{During, Failure, Step};
-use super::record::Record;
+use super::record::{self, Record, Running};
+use super::strange;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use rustix::fs::{Mode, OFlags, openat, renameat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, renameat, statat};
 use rustix::io::Errno;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io::{self, Read, Take, Write};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -96,8 +97,9 @@ impl Log {
     }
 
     fn reopen(&mut self) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | strange::CAREFULLY;
         let file = openat(&self.directory, NEWER, flags, Mode::RUSR | Mode::WUSR)?;
+        strange::check(&file)?;
         self.length = u64::try_from(rustix::fs::fstat(&file)?.st_size).unwrap_or(0);
         Ok(file)
     }
@@ -105,41 +107,46 @@ impl Log {
 
 /// Both files of a log, open at one time.
 struct Pair {
-    older: Option<File>,
-    newer: Option<File>,
+    older: Option<Part>,
+    newer: Option<Part>,
 }
+
+/// A file of a log, of which no more is read than it may be long.
+type Part = Take<File>;
 
 impl Pair {
     /// Opens them such that the older one is what came right before the newer.
-    fn open(directory: &Path) -> Result<Self, Failure> {
+    fn open(directory: &OwnedFd) -> Result<Self, Failure> {
         loop {
-            let older = open(&directory.join(OLDER))?;
-            let newer = open(&directory.join(NEWER))?;
+            let older = open(directory, OLDER)?;
+            let newer = open(directory, NEWER)?;
             // The log may have been turned over in between.
-            if inode(older.as_ref()) == inode(open(&directory.join(OLDER))?.as_ref()) {
+            if inode(older.as_ref()) == inode(open(directory, OLDER)?.as_ref()) {
                 return Ok(Self { older, newer });
             }
         }
     }
 }
 
-fn open(path: &Path) -> Result<Option<File>, Failure> {
-    match File::open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).during(|| Step::Open { path: path.to_owned() }),
-    }
+fn open(directory: &OwnedFd, name: &str) -> Result<Option<Part>, Failure> {
+    let file =
+        strange::open_file(directory, Path::new(name)).during(|| Step::of(format!("open the log's file {name}")))?;
+    Ok(file.map(|file| file.take(LONGEST)))
 }
 
-fn inode(file: Option<&File>) -> Option<u64> {
-    file.and_then(|file| file.metadata().ok()).map(|metadata| metadata.ino())
+fn inode(part: Option<&Part>) -> Option<u64> {
+    part.and_then(|part| part.get_ref().metadata().ok()).map(|metadata| metadata.ino())
 }
 
 /// A log that is read.
 pub struct Reader {
-    directory: PathBuf,
+    /// The container's record.
+    record: PathBuf,
+    /// Where the log is; nowhere if the container was never started. It is held: what is started later in the same place, under the
+    /// same name, has another log.
+    directory: Option<OwnedFd>,
     /// What is read at the moment.
-    newer: Option<File>,
+    newer: Option<Part>,
 }
 
 impl Reader {
@@ -147,9 +154,16 @@ impl Reader {
     ///
     /// # Errors
     /// When a file can't be read, or what is read not be written.
-    pub fn read(directory: &Path, to: &mut impl Write) -> Result<Self, Failure> {
-        let Pair { older, newer } = Pair::open(directory)?;
-        let mut reader = Self { directory: directory.to_owned(), newer };
+    pub fn read(record: &Path, to: &mut impl Write) -> Result<Self, Failure> {
+        let path = record::of_init(record);
+        let mut reader = Self { record: record.to_owned(), directory: None, newer: None };
+        let directory: OwnedFd = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(reader),
+            result => result.during(|| Step::Open { path })?.into(),
+        };
+        let Pair { older, newer } = Pair::open(&directory)?;
+        reader.directory = Some(directory);
+        reader.newer = newer;
         if let Some(older) = older {
             copy(older, to)?;
         }
@@ -157,26 +171,27 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Reads on, until the container has ended.
+    /// Reads on, until the container has ended. If it is started again, that is another one.
     ///
     /// # Errors
     /// When the directory can't be watched, a file not be read, or what is read not be written.
     pub fn follow(mut self, to: &mut impl Write) -> Result<(), Failure> {
-        let watch = || Step::of(format!("watch {}", self.directory.display()));
+        let Some(directory) = self.directory.take() else { return Ok(()) };
+        let watch = || Step::of(format!("watch {}", record::of_init(&self.record).display()));
         let events = inotify::init(CreateFlags::CLOEXEC).during(watch)?;
         let of_files = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE;
         let of_itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
-        inotify::add_watch(&events, &self.directory, of_files | of_itself).during(watch)?;
-        let ended = self.directory.join(super::record::names::ENDED);
-        let running = Record::read(&self.directory)?.and_then(|record| record.running);
+        let held = format!("/proc/self/fd/{}", directory.as_raw_fd());
+        inotify::add_watch(&events, held, of_files | of_itself).during(watch)?;
+        let running = self.running()?;
         // Process 1 may be killed, and then nobody writes down that it has ended.
         let process = running.as_ref().map(super::stop::held).transpose()?.flatten();
         loop {
             // Looked at first: what it has printed before it ended is there by then.
-            let has_ended = ended.exists()
-                || !self.directory.exists()
+            let has_ended = statat(&directory, record::names::ENDED, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+                || is_removed(&directory)
                 || running.as_ref().is_some_and(|running| !running.is_alive());
-            self.read_on(to)?;
+            self.read_on(&directory, to)?;
             if has_ended {
                 return Ok(());
             }
@@ -184,10 +199,14 @@ impl Reader {
         }
     }
 
-    fn read_on(&mut self, to: &mut impl Write) -> Result<(), Failure> {
+    fn running(&self) -> Result<Option<Running>, Failure> {
+        Ok(Record::read(&self.record)?.and_then(|record| record.running))
+    }
+
+    fn read_on(&mut self, directory: &OwnedFd, to: &mut impl Write) -> Result<(), Failure> {
         loop {
             self.read_newer(to)?;
-            let Pair { older, newer } = Pair::open(&self.directory)?;
+            let Pair { older, newer } = Pair::open(directory)?;
             if newer.is_none() || inode(newer.as_ref()) == inode(self.newer.as_ref()) {
                 return Ok(());
             }
@@ -212,8 +231,12 @@ fn copy(mut from: impl Read, to: &mut impl Write) -> Result<(), Failure> {
     io::copy(&mut from, to).and_then(|_| to.flush()).during(|| Step::of("read the log out"))
 }
 
-/// Waits until something has happened; what it was does not matter.
-/// Waits for events, or for the end of a process.
+/// Whether a directory that is held is in none any more.
+fn is_removed(directory: &OwnedFd) -> bool {
+    rustix::fs::fstat(directory).is_ok_and(|directory| directory.st_nlink == 0)
+}
+
+/// Waits for events, whatever they are, or for the end of a process.
 fn wait(events: impl AsFd, process: Option<&OwnedFd>) -> Result<(), Errno> {
     let mut files = vec![PollFd::new(&events, PollFlags::IN)];
     files.extend(process.map(|process| PollFd::new(process, PollFlags::IN)));
@@ -234,7 +257,12 @@ fn wait(events: impl AsFd, process: Option<&OwnedFd>) -> Result<(), Errno> {
 mod tests {
     use super::*;
 
-    fn log_in(directory: &Path) -> Log {
+    /// The log of a record.
+    fn log_in(record: &Path) -> Log {
+        let directory = record::of_init(record);
+        if !directory.exists() {
+            std::fs::create_dir(&directory).unwrap();
+        }
         Log::open(File::open(directory).unwrap().into())
     }
 
@@ -260,7 +288,8 @@ mod tests {
         for portion in lines.chunks(3000) {
             log.write(portion);
         }
-        let [newer, older] = [NEWER, OLDER].map(|name| directory.path().join(name).metadata().unwrap().len());
+        let [newer, older] =
+            [NEWER, OLDER].map(|name| record::of_init(directory.path()).join(name).metadata().unwrap().len());
         assert_eq!(older, LONGEST);
         assert!(newer <= LONGEST, "{newer}");
         let kept = text(directory.path());
@@ -276,6 +305,7 @@ mod tests {
         log.write(b"begin\n");
         let mut seen = Vec::new();
         let mut reader = Reader::read(path, &mut seen).unwrap();
+        let directory = reader.directory.take().unwrap();
         let portion = vec![b'x'; 4000];
         let mut all = b"begin\n".to_vec();
         // Less than two files in between, and more than one.
@@ -283,13 +313,28 @@ mod tests {
             log.write(&portion);
             all.extend_from_slice(&portion);
             if round % 400 == 0 {
-                reader.read_on(&mut seen).unwrap();
+                reader.read_on(&directory, &mut seen).unwrap();
             }
         }
         log.write(b"end\n");
         all.extend_from_slice(b"end\n");
-        reader.read_on(&mut seen).unwrap();
+        reader.read_on(&directory, &mut seen).unwrap();
         assert!(seen == all, "{} bytes of {}", seen.len(), all.len());
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_written_to_and_holds_nobody_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let init = record::of_init(directory.path());
+        std::fs::create_dir(&init).unwrap();
+        nix::unistd::mkfifo(&init.join(NEWER), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let mut log = log_in(directory.path());
+        log.write(b"lost\n");
+        assert_eq!(log.lost(), 5);
+        // Somebody reads it, but it is still no file.
+        let _reader = File::options().read(true).write(true).open(init.join(NEWER)).unwrap();
+        log.write(b"as well\n");
+        assert_eq!(log.lost(), 13);
     }
 
     #[test]
@@ -306,8 +351,9 @@ mod tests {
             }
         });
         log.write(b"last words\n");
-        std::fs::write(path.join(".ended"), "{}").unwrap();
-        std::fs::rename(path.join(".ended"), path.join(super::super::record::names::ENDED)).unwrap();
+        let init = record::of_init(&path);
+        std::fs::write(init.join(".ended"), "{}").unwrap();
+        std::fs::rename(init.join(".ended"), init.join(record::names::ENDED)).unwrap();
         assert_eq!(follower.join().unwrap(), b"last words\n");
     }
 }

@@ -14,6 +14,7 @@
 //! `outside` and `inside` speak over a socket pair (`handshake`): each says what it did, or which [`Step`] failed and how. Where
 //! either of them ends before the command runs, the other one ends too, and the kernel takes back all the rest.
 
+mod arguments;
 mod attach;
 mod cgroup;
 mod command;
@@ -34,7 +35,9 @@ mod refusal;
 mod rights;
 mod root;
 mod seal;
+mod springboard;
 mod stop;
+mod strange;
 mod sys;
 mod terminal;
 
@@ -46,5 +49,5 @@ pub use handshake::Ended;
 pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
 pub use log::Reader as LogReader;
-pub use record::{EndRecord, Record, Running};
-pub use stop::{signal, stop};
+pub use record::{EndRecord, Record, Running, begin, claim};
+pub use stop::{kill_launcher, signal, stop};

@@ -8,6 +8,8 @@ use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
 use super::launch::{Launch, Output};
 use super::reaper::Recording;
 use super::record::{self, Running};
+use super::seal::Guard;
+use super::springboard::Springboard;
 use super::sys::{self, Doubled};
 use super::terminal::Relay;
 use super::{inside, maps, namespaces, refusal, rights, root};
@@ -40,6 +42,8 @@ pub(super) struct Known<'a> {
     pub(super) oom: Option<&'a OomCounter>,
     /// The signals that the caller had blocked: the command is to find it so.
     pub(super) mask: SigSet,
+    /// By way of what the command is executed, where this process was not executed out of a sealed file.
+    pub(super) springboard: Option<Springboard>,
 }
 
 /// Process 1 of a container, or its command where there is no PID namespace.
@@ -70,9 +74,9 @@ pub(super) const PASSED_ON: [Signal; 8] = [
 ///
 /// # Errors
 /// When it could not be started, or what it needs could not be taken back.
-fn run(launch: &Launch, executable: Option<OwnedFd>) -> Result<Ended, Failure> {
+fn run(launch: &Launch, guard: Guard) -> Result<Ended, Failure> {
     let has_terminal = wants_terminal(launch);
-    attended(has_terminal, |mask| start(launch, has_terminal, mask, None, executable))
+    attended(has_terminal, |mask| start(launch, has_terminal, mask, None, guard))
 }
 
 /// Whether a command gets a terminal of its own, in place of its caller's: who has that could write what the caller's shell
@@ -105,33 +109,34 @@ pub(super) fn attended(
     }
     let has_reaper = child.has_reaper.clone();
     let status = end(child);
-    Ok(match (said?, has_reaper) {
-        (Some(said), _) => said,
-        (None, None) => status?,
-        (None, Some(name)) => {
-            let status = status?;
+    match (said, status, has_reaper) {
+        (Err(failure), status, _) => Err(failure.after(status)),
+        (Ok(_), Err(failure), _) => Err(failure),
+        (Ok(Some(said)), Ok(_), _) => Ok(said),
+        (Ok(None), Ok(status), None) => Ok(status),
+        (Ok(None), Ok(status), Some(name)) => {
             say(&format!("{name}: its process 1 was ended: {status}"));
-            status
+            Ok(status)
         }
-    })
+    }
 }
 
 /// Starts a container that nobody waits for, and returns once its command runs.
 ///
 /// # Errors
 /// When it could not be started. Nothing is left of it then but the record.
-fn detach(launch: &Launch, directory: &Path, terminal: bool, executable: Option<OwnedFd>) -> Result<Running, Failure> {
+fn detach(launch: &Launch, directory: &Path, terminal: bool, guard: Guard) -> Result<Running, Failure> {
+    // From here on nobody takes what there is for left.
+    let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
     record::write(directory, record::names::CONTAINER, launch)?;
     at("with a record")?;
-    let recording = Recording::open(directory, launch.container.namespaces.user.as_ref())?;
-    let child = start(launch, terminal, SigSet::empty(), Some(recording), executable)?;
+    let child = start(launch, terminal, SigSet::empty(), Some(recording), guard)?;
     match see_off(&child, directory) {
         Ok(running) => Ok(running),
         Err(failure) => {
             // Where its command runs already, it does not wait for anybody.
             send(&child, Signal::SIGKILL);
-            end(child)?;
-            Err(failure)
+            Err(failure.after(end(child)))
         }
     }
 }
@@ -167,7 +172,7 @@ fn start(
     has_terminal: bool,
     mask: SigSet,
     recording: Option<Recording>,
-    executable: Option<OwnedFd>,
+    guard: Guard,
 ) -> Result<Child, Failure> {
     let container = &launch.container;
     let told = |what: &dyn Fn() -> String| {
@@ -190,13 +195,14 @@ fn start(
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
     let farewell = match Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose()) {
         Ok(farewell) => farewell,
-        Err(failure) => {
-            cgroup.map(OfLaunch::finish).transpose()?;
-            return Err(failure);
-        }
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
     };
     let root = root::prepare(&container.root, &container.namespaces);
-    let known = Known { launch, command, root, rights, has_terminal, oom, mask };
+    let (executable, springboard) = match guard {
+        Guard::Sealed(executable) => (executable, None),
+        Guard::Springboard(springboard) => (None, Some(springboard)),
+    };
+    let known = Known { launch, command, root, rights, has_terminal, oom, mask, springboard };
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
     let flags = namespaces::clone_flags(&container.namespaces);
     let refused = |errno| refusal::of_clone(&container.namespaces, errno).failed()(errno);
@@ -207,10 +213,7 @@ fn start(
             sys::exit(inside::run(&known, recording, farewell, &other));
         }
         Ok(Doubled::Parent(child)) => child,
-        Err(failure) => {
-            cgroup.map(OfLaunch::finish).transpose()?;
-            return Err(failure);
-        }
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
     };
     drop(other);
     let added = at("after the clone").and_then(|()| cgroup.as_mut().map_or(Ok(()), |cgroup| cgroup.add(pid)));
@@ -218,8 +221,7 @@ fn start(
     let child = Child { pid, handle, channel, cgroup, has_reaper };
     told(&|| format!("cloned process {pid} into {}", namespaces::words(&container.namespaces)));
     if let Err(failure) = added.and_then(|()| proceed(&child, launch, &told)) {
-        end(child)?;
-        return Err(failure);
+        return Err(failure.after(end(child)));
     }
     drop(executable);
     Ok(child)
@@ -354,11 +356,11 @@ fn say(what: &str) {
 }
 
 /// Where a container's output goes decides how it is run.
-pub(super) fn serve(launch: &Launch, executable: Option<OwnedFd>) -> Result<Served, Failure> {
+pub(super) fn serve(launch: &Launch, guard: Guard) -> Result<Served, Failure> {
     match &launch.output {
-        Output::Callers => run(launch, executable).map(Served::Ended),
+        Output::Callers => run(launch, guard).map(Served::Ended),
         Output::Detached { directory, terminal, remove: _ } => {
-            detach(launch, directory, *terminal, executable).map(Served::Started)
+            detach(launch, directory, *terminal, guard).map(Served::Started)
         }
     }
 }

@@ -1,11 +1,17 @@
 //! What is written down of a container that nobody waits for, in a directory of its own.
+//!
+//! What process 1 writes is in a directory in there, which is root's inside: who that is outside may change it all at any time.
+//! So what is beside is believed, and what is in there is not.
 
 use super::failure::{During, Failure, Step};
 use super::handshake::Ended;
 use super::launch::Launch;
+use super::strange;
+use rustix::fs::{FlockOperation, Mode, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fs;
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 /// The files' names.
@@ -14,11 +20,14 @@ pub(super) mod names {
     pub(crate) const CONTAINER: &str = "container.json";
     /// The [`Running`](super::Running), from before the command runs on.
     pub(crate) const RUNNING: &str = "running.json";
-    /// The [`EndRecord`](super::EndRecord), once it has ended. Process 1 writes it.
+    /// The directory of what process 1 writes.
+    pub(crate) const INIT: &str = "init";
+    /// The [`EndRecord`](super::EndRecord), once it has ended, in that directory.
     pub(crate) const ENDED: &str = "ended.json";
     /// All files of a record, those that are written before they are put in their place among them.
-    pub(crate) const ALL: [&str; 9] =
-        [CONTAINER, RUNNING, ENDED, ".container.json", ".running.json", ".ended.json", "log", "log.1", "attach"];
+    pub(crate) const ALL: [&str; 4] = [CONTAINER, RUNNING, ".container.json", ".running.json"];
+    /// All that is in the directory of what process 1 writes.
+    pub(crate) const OF_INIT: [&str; 5] = [ENDED, ".ended.json", "log", "log.1", "attach"];
 }
 
 /// A container's process 1.
@@ -106,14 +115,47 @@ impl Record {
     pub fn read(directory: &Path) -> Result<Option<Self>, Failure> {
         let Some(launch) = read(&directory.join(names::CONTAINER))? else { return Ok(None) };
         let running = read(&directory.join(names::RUNNING))?;
-        let ended = read(&directory.join(names::ENDED))?;
-        Ok(Some(Self { launch, running, ended }))
+        Ok(Some(Self { launch, running, ended: read_end(&of_init(directory).join(names::ENDED))? }))
     }
 
     /// Whether its process 1 still runs.
     pub fn is_alive(&self) -> bool {
         self.running.as_ref().is_some_and(Running::is_alive)
     }
+}
+
+/// Says that a container is being started whose record this is, for as long as what is given back is open, in this process or in
+/// one that it has cloned. It is open until it is written down which process runs.
+///
+/// # Errors
+/// When the directory can't be opened or locked.
+pub fn begin(directory: &Path) -> Result<OwnedFd, Failure> {
+    let open = || Step::Open { path: directory.to_owned() };
+    let record = File::open(directory).during(open)?;
+    flock(&record, FlockOperation::LockShared).during(open)?;
+    Ok(record.into())
+}
+
+/// Sees to it that nobody starts the container of this record, for as long as what is given back is open; `None` where somebody
+/// does, or it is not there.
+///
+/// # Errors
+/// When the directory can't be opened or locked.
+pub fn claim(directory: &Path) -> Result<Option<OwnedFd>, Failure> {
+    let open = || Step::Open { path: directory.to_owned() };
+    let record = match File::open(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        result => result.during(open)?,
+    };
+    match flock(&record, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        result => result.during(open).map(|()| Some(record.into())),
+    }
+}
+
+/// The directory of what process 1 writes.
+pub(super) fn of_init(directory: &Path) -> PathBuf {
+    directory.join(names::INIT)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
@@ -125,11 +167,33 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Failure> {
     }
 }
 
+/// The longest record of an end, in bytes.
+const LONGEST_END: u64 = 4096;
+
+/// How it has ended. Anything else that is there was put there by somebody, and says nothing.
+fn read_end(path: &Path) -> Result<Option<EndRecord>, Failure> {
+    match strange::read(path, LONGEST_END) {
+        Ok(text) => Ok(text.and_then(|text| serde_json::from_slice(&text).ok())),
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(error).during(|| Step::Open { path: path.to_owned() })
+        }
+        Err(_) => Ok(None),
+    }
+}
+
+/// Whom a file of a record is to be read by: all who may look into its directory.
+pub(super) fn mode(directory: &File) -> std::io::Result<Mode> {
+    let of_directory = Mode::from_raw_mode(rustix::fs::fstat(directory)?.st_mode);
+    Ok(of_directory & (Mode::RUSR | Mode::RGRP | Mode::ROTH) | Mode::WUSR)
+}
+
 /// Writes a file of the record: beside, and then in its place, so that nobody reads half of one.
 pub(super) fn write(directory: &Path, name: &str, what: &impl Serialize) -> Result<(), Failure> {
-    let path: PathBuf = directory.join(name);
-    let make = || Step::Make { path: path.clone() };
+    let make = || Step::Make { path: directory.join(name) };
     let text = serde_json::to_vec(what).map_err(|_| nix::errno::Errno::EINVAL).during(make)?;
-    let beside = directory.join(format!(".{name}"));
-    fs::write(&beside, text).and_then(|()| fs::rename(&beside, &path)).during(make)
+    let beside = format!(".{name}");
+    let directory = File::open(directory).during(make)?;
+    let mode = mode(&directory).during(make)?;
+    strange::write_new(&directory, &beside, mode, &text).during(make)?;
+    rustix::fs::renameat(&directory, &beside, &directory, name).during(make)
 }

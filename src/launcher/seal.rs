@@ -6,7 +6,10 @@
 //! the file anyway, neither could who is root in a container of his.
 
 use super::failure::{During, Failure, Step};
+use super::launch::{Launch, Output};
+use super::springboard::Springboard;
 use super::sys::{MountAttributes, set_mount_attributes};
+use crate::model::container::{Capability, Rights};
 use nix::fcntl::{AtFlags, FcntlArg, FdFlag, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use rustix::mount::{OpenTreeFlags, open_tree};
@@ -15,6 +18,33 @@ use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
+
+/// What keeps nslab's file out of reach of a container.
+#[derive(Debug)]
+pub(super) enum Guard {
+    /// The calling process was executed out of what [`executable`] gives, which may still be open.
+    Sealed(Option<OwnedFd>),
+    /// Nobody can look into process 1, and the command is executed by way of this.
+    Springboard(Springboard),
+}
+
+impl Guard {
+    /// That of a container whose launcher is the calling process, as it is; `None` where that must be executed anew.
+    pub(super) fn without_execution(launch: &Launch) -> Option<Self> {
+        let container = &launch.container;
+        if launch.output != Output::Callers {
+            return None; // that process 1 is to stay, and to be small
+        }
+        // Who may look into process 1 finds its executable; without it, there is nobody between the command and nslab.
+        let is_out_of_reach = match &container.rights {
+            Rights::Callers | Rights::Privileged => false,
+            Rights::Confined { capabilities } => {
+                !capabilities.contains(&Capability::SysPtrace) && container.namespaces.pid
+            }
+        };
+        if is_out_of_reach { Springboard::new().map(Self::Springboard) } else { None }
+    }
+}
 
 /// nslab's own executable, whatever is at its path by now.
 const SELF: &str = "/proc/self/exe";

@@ -48,12 +48,30 @@ pub fn signal(running: &Running, signal: Signal) -> Result<bool, Failure> {
     Ok(true)
 }
 
+/// Kills a launcher that does not get on, and what it has started. The caller has not waited for it yet, so that its number is its
+/// own.
+///
+/// # Errors
+/// When the kernel does not let it be killed.
+pub fn kill_launcher(pid: i32) -> Result<(), Failure> {
+    // Held before it is killed: its children have another parent then. One that is cloned meanwhile finds that it has ended.
+    let children = children(pid).into_iter().filter_map(|child| Some((child.pid, held(&child).ok()??)));
+    let children: Vec<_> = children.filter(|(child, _)| record::is_child(*child, pid)).collect();
+    let launcher = Running::of(pid).and_then(|launcher| held(&launcher));
+    let held = launcher.ok().flatten().into_iter().chain(children.into_iter().map(|(_, child)| child));
+    held.map(|process| send(&process, Signal::SIGKILL)).fold(Ok(()), Result::and)
+}
+
+/// The children of a process, as far as they have not ended.
+fn children(pid: i32) -> Vec<Running> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|child| Running::of(child.parse().ok()?).ok()).collect()
+}
+
 /// The command, held on to: the child that process 1 had first. Those whom it has inherited are the command's descendants.
 fn command_of(running: &Running) -> Result<Option<OwnedFd>, Failure> {
     let pid = running.pid;
-    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| Running::of(child.parse().ok()?).ok());
-    let Some(eldest) = children.min_by_key(|child| child.started_ticks) else { return Ok(None) };
+    let Some(eldest) = children(pid).into_iter().min_by_key(|child| child.started_ticks) else { return Ok(None) };
     let Some(command) = held(&eldest)? else { return Ok(None) };
     // Seen after it is held: process 1 may have ended, and its number be another's by now.
     Ok((record::is_child(eldest.pid, pid) && running.is_alive()).then_some(command))

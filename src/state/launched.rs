@@ -60,7 +60,10 @@ impl LockedRoot {
         if path.exists() {
             return Ok(None);
         }
-        file("create", &path, directory::make_all(&path))?;
+        // What its command gets, in its environment as well, is nobody else's business.
+        let parent = self.root.launched_root();
+        let made = directory::make_all(&parent).and_then(|_| directory::make_private(&path));
+        file("create", &path, made)?;
         fault::point(|| "after making the container's directory".into());
         Ok(Some(path))
     }
@@ -72,6 +75,8 @@ impl LockedRoot {
     pub fn remove_launched(&self, name: &ContainerName) -> Result<(), StateError> {
         let path = self.root.launched(name);
         let gone = self.root.launched_root().join(format!("{IN_TRANSIT}{name}"));
+        let injected = fault::at("while the container is forgotten").map_err(std::io::Error::other);
+        file("remove", &path, injected)?;
         match std::fs::rename(&path, &gone) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             other => file("remove", &path, other)?,

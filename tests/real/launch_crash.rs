@@ -192,3 +192,55 @@ fn a_network_namespace_that_vanishes_and_a_full_disk_are_told() {
         assert_eq!(sh(&format!("cd {small}; find . -type f; umount -l {small}")), "./full\n");
     });
 }
+
+#[test]
+fn what_failed_first_is_told_and_what_could_not_be_taken_back_besides() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let root = busybox(host, "root");
+        let left = "while the cgroup is removed";
+        let options = ["--rootfs", &root, "--memory", "50M"];
+        for place in OUTSIDE[1..].iter().chain(&WAITING).chain(&INSIDE) {
+            let output = launch(&options, &["true"], "NSLAB_TEST_FAIL_IN", &format!("{place}|{left}"));
+            assert_eq!(output.status.code(), Some(125), "{place}: {}", text(&output));
+            let expected = format!("true: can't go on {place} (besides, can't go on {left}: I/O error): I/O error");
+            assert!(text(&output).contains(&expected), "{place}: {}", text(&output));
+            ok(&[&["launch"], &options[..], &["true"]].concat());
+            host_is_clean(&cgroups, place);
+        }
+        // Where nothing else has failed, that is what is told.
+        let output = launch(&options, &["true"], "NSLAB_TEST_FAIL_IN", left);
+        assert_eq!(output.status.code(), Some(125), "{}", text(&output));
+        assert!(text(&output).contains(&format!("true: can't go on {left}: I/O error")), "{}", text(&output));
+        ok(&[&["launch"], &options[..], &["true"]].concat());
+
+        let detached = [&options[..], &["--detach", "--name", "n"]].concat();
+        let forgotten = "while the container is forgotten";
+        for place in ["before the clone", "when it is written down", "inside, when it is set up"] {
+            let output = launch(&detached, &["sleep", "1000"], "NSLAB_TEST_FAIL_IN", &format!("{place}|{forgotten}"));
+            assert_eq!(output.status.code(), Some(125), "{place}: {}", text(&output));
+            let expected = format!("can't go on {place} (besides, can't remove /run/nslab/launched/n: a test made");
+            assert!(text(&output).contains(&expected), "{place}: {}", text(&output));
+            ok(&["rm", "n"]);
+            host_is_clean(&cgroups, place);
+        }
+    });
+}
+
+#[test]
+fn a_launcher_that_hangs_is_not_waited_for_for_ever() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let root = busybox(host, "root");
+        let options = ["--rootfs", &root, "--memory", "50M", "--detach", "--name", "n"];
+        for place in ["before anything is made", "after the clone", "inside, before it is set up"] {
+            let mut command = nslab(["launch"]);
+            command.args(options).args(["--", "sleep", "1000"]).stdin(Stdio::null());
+            let output = command.env("NSLAB_TEST_HANG_AT", place).env("NSLAB_TEST_PATIENCE_S", "2").output().unwrap();
+            assert_eq!(output.status.code(), Some(125), "{place}: {}", text(&output));
+            let expected = "can't hear from the launcher, which was killed after 2 s: ";
+            assert!(text(&output).contains(expected), "{place}: {}", text(&output));
+            host_is_clean(&cgroups, place);
+        }
+    });
+}

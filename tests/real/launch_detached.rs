@@ -5,6 +5,7 @@ use crate::support::rootfs::busybox;
 use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::terminal::Terminal;
 use crate::support::{ThrowAwayHost, nslab, wait_until};
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -202,5 +203,28 @@ fn a_node_is_meant_before_one_of_no_lab_that_is_called_so() {
         ok(&["rm", "zion"]);
         ok(&["down"]);
         assert_eq!(sh("ps -C sleep -o args= || true"), "");
+    });
+}
+
+#[test]
+fn who_follows_a_log_sees_one_run_of_a_container_and_no_other() {
+    ThrowAwayHost::run(|host| {
+        ok(&["up", &lab(host, "command: [sh, -c, 'echo begun; exec sleep 4310']")]);
+        wait_until("it has begun", SOON, || ok(&["logs", "zion"]) == "begun\n");
+        let mut follower = nslab(["logs", "-f", "zion"]);
+        let mut follower = follower.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        let mut shown = BufReader::new(follower.stdout.take().unwrap());
+        shown.read_line(&mut line).unwrap();
+        // However late it looks: another one runs in the same place by then.
+        wait_until("it waits", SOON, || sh(&format!("ls -l /proc/{}/fd", follower.id())).contains("inotify"));
+        wait_until("it waits", SOON, || sh(&format!("cat /proc/{}/stat", follower.id())).contains(") S "));
+        sh(&format!("kill -STOP {}", follower.id()));
+        ok(&["restart", "zion"]);
+        wait_until("it has begun again", SOON, || ok(&["logs", "zion"]) == "begun\n");
+        sh(&format!("kill -CONT {}", follower.id()));
+        shown.read_to_string(&mut line).unwrap();
+        assert_eq!((line.as_str(), follower.wait().unwrap().success()), ("begun\n", true));
+        ok(&["down"]);
     });
 }

@@ -1,5 +1,6 @@
 //! Ways out of a container, each refused as Docker's defaults do, and each shown to be one: who may all of it gets further.
 
+use crate::support::nslab;
 use crate::support::rootfs::{RootFs, program_x86_64};
 use crate::support::run::{sh, text};
 use crate::support::{ThrowAwayHost, wait_until};
@@ -270,6 +271,40 @@ fn a_program_that_was_the_launcher_can_not_be_written_to_when_it_has_ended() {
             assert_eq!(owned(launch, 2), [Err(answer), Err(answer)], "{options:?} {lacks}");
             assert!(std::fs::read(&copy).unwrap().starts_with(b"\x7fELF"));
         }
+    });
+}
+
+#[test]
+fn a_command_that_is_executed_by_its_own_process_finds_no_launcher() {
+    ThrowAwayHost::run(|host| {
+        // What the kernel executes for a command, it looks for as the process that is still the launcher's (CVE-2019-5736).
+        let root = RootFs::new(host);
+        root.put("bin/script", b"#!/proc/self/exe\n", 0o755);
+        std::os::unix::fs::symlink("/proc/self/exe", root.path().join("bin/link")).unwrap();
+        for command in ["/proc/self/exe", "/proc/thread-self/exe", "/bin/link", "/bin/script"] {
+            let output = root.launch(&[], &[command, "--version"]);
+            assert_eq!(output.status.code(), Some(127), "{command}: {output:?}");
+            assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{command}: {output:?}");
+        }
+    });
+}
+
+#[test]
+fn what_the_launcher_was_told_is_not_to_be_read_inside() {
+    ThrowAwayHost::run(|host| {
+        let root = RootFs::new(host);
+        let arguments = |lacks: &str| {
+            let mut launch = nslab(["launch", "--env", "SECRET=word", "--rootfs"]);
+            launch.arg(root.path()).env("NSLAB_TEST_LACKS", lacks);
+            launch.args(["--", "/bin/sh", "-c", "tr -d '\\0' < /proc/1/cmdline"]);
+            let output = launch.output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(arguments(""), "nslab");
+        // Executed anew, it is told by other means.
+        let anew = arguments("springboard");
+        assert!(anew.starts_with("nslab__init") && !anew.contains("word"), "{anew}");
     });
 }
 

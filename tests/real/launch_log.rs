@@ -24,7 +24,7 @@ fn detach(host: &ThrowAwayHost, name: &str, script: &str) -> PathBuf {
 }
 
 fn ended(record: &Path) -> serde_json::Value {
-    let path = record.join("ended.json");
+    let path = record.join("init/ended.json");
     wait_until("the container's end is written down", SOON, || path.exists());
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
@@ -92,7 +92,7 @@ fn a_full_disk_for_the_log_holds_nobody_up() {
         wait_until("the disk is full", SOON, is_full);
         // Who writes the log anew, and what is missing is said there.
         wait_until("all is printed", SOON, || sh("ps -C seq -o pid= || true").is_empty());
-        sh(&format!("truncate -s 0 {}", record.join("log").display()));
+        sh(&format!("truncate -s 0 {}", record.join("init/log").display()));
         std::fs::write(&go_on, "").unwrap();
         wait_until("it is said what is missing", SOON, || {
             log(&record).contains("bytes are missing here: No space left")
@@ -109,7 +109,7 @@ fn a_full_disk_for_the_log_holds_nobody_up() {
 /// Joins a container, as `nslab attach` does it.
 fn join(record: &Path) -> OwnedFd {
     let client = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).unwrap();
-    connect(client.as_raw_fd(), &UnixAddr::new(&record.join("attach")).unwrap()).unwrap();
+    connect(client.as_raw_fd(), &UnixAddr::new(&record.join("init/attach")).unwrap()).unwrap();
     client
 }
 
@@ -126,7 +126,7 @@ fn two_who_have_joined_see_what_is_printed_and_how_it_ends_and_nobody_waits_for_
         let wait = format!("until [ -e {} ]; do sleep 0.05; done", go_on.display());
         let record = detach(host, "joined", &format!("echo before; {wait}; echo after; exit 3"));
         wait_until("something is printed", SOON, || log(&record) == "before\n");
-        assert_eq!(sh(&format!("stat -c %a {}", record.join("attach").display())), "600\n");
+        assert_eq!(sh(&format!("stat -c %a {}", record.join("init/attach").display())), "600\n");
         let (one, other) = (join(&record), join(&record));
         for client in [&one, &other] {
             assert_eq!(hear(client), b"w\0");

@@ -27,6 +27,7 @@ mod launch_escapes;
 mod launch_log;
 mod launch_paths;
 mod launch_process_1;
+mod launch_record;
 mod launch_report;
 mod launch_rights;
 mod launch_root;

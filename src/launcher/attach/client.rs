@@ -5,12 +5,14 @@ use super::keys::Keys;
 use super::message::{LONGEST, ToClient, ToServer};
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::handshake::Ended;
+use crate::launcher::record;
 use crate::launcher::terminal::RawMode;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket};
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -148,12 +150,16 @@ impl Session {
 }
 
 fn enter(directory: &Path) -> Result<OwnedFd, Failure> {
-    let path = directory.join(SOCKET);
+    let path = record::of_init(directory).join(SOCKET);
     let join = || Step::Open { path: path.clone() };
     let server = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None).during(join)?;
-    // The path of a socket is limited to 107 bytes, that of a directory is not.
-    let record = std::fs::File::open(directory).during(join)?;
-    let short = format!("/proc/self/fd/{}/{SOCKET}", record.as_raw_fd());
+    // Held first: what is there may be a symbolic link to somebody else's.
+    let held = open(&path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).during(join)?;
+    // The path of a socket is limited to 107 bytes, that of a file is not. What is no socket refuses (ECONNREFUSED).
+    if FileType::from_raw_mode(fstat(&held).during(join)?.st_mode) == FileType::Symlink {
+        return Err(join().failed()(Errno::ELOOP));
+    }
+    let short = format!("/proc/self/fd/{}", held.as_raw_fd());
     connect(server.as_raw_fd(), &UnixAddr::new(short.as_str()).during(join)?).during(join)?;
     Ok(server)
 }

@@ -1,7 +1,7 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
 use super::{Cgroup, OomCounter, WaysOut, launched};
-use crate::launcher::failure::During;
+use crate::launcher::failure::{During, at};
 use crate::launcher::{Failure, Launch, Step};
 use crate::model::container::MemorySize;
 use std::cell::Cell;
@@ -38,10 +38,7 @@ impl OfLaunch {
             Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(0), cgroup };
         match made.cgroup.oom_counter() {
             Ok(counter) => Ok(Some(Self { counter, ..made })),
-            Err(error) => {
-                let _ = made.cgroup.remove(); // why it can't be used says more
-                Err(error.into())
-            }
+            Err(error) => Err(Failure::from(error).after(made.cgroup.remove().map_err(Failure::from))),
         }
     }
 
@@ -81,6 +78,7 @@ impl OfLaunch {
         let counted = self.counter.as_ref().and_then(|counter| counter.kills().ok()).unwrap_or(0);
         let kills = counted.max(self.noted.get());
         self.cgroup.end(END)?;
+        at("while the cgroup is removed")?;
         self.cgroup.remove()?;
         Ok((kills > 0).then(|| self.of_kills(kills)))
     }

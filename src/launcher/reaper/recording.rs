@@ -4,9 +4,10 @@
 use crate::launcher::attach;
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::handshake::Ended;
-use crate::launcher::record::{EndRecord, names, unix_s};
+use crate::launcher::record::{self, EndRecord, names, unix_s};
+use crate::launcher::strange;
 use crate::model::container::UserMaps;
-use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, ftruncate, openat, renameat};
+use rustix::fs::{FallocateFlags, Mode, fallocate, fchmod, fstat, ftruncate, mkdirat, renameat};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
@@ -25,30 +26,45 @@ pub(in crate::launcher) struct Recording {
     /// /dev/null.
     pub(super) null: OwnedFd,
     end: OwnedFd,
+    /// That the container is being started.
+    beginning: OwnedFd,
 }
 
 impl Recording {
-    /// Opens what is needed, in a directory that is there; to be called outside.
-    pub(in crate::launcher) fn open(path: &Path, maps: Option<&UserMaps>) -> Result<Self, Failure> {
-        let open = || Step::Open { path: path.to_owned() };
-        let directory: OwnedFd = File::open(path).during(open)?.into();
-        if let Some(root) = maps.and_then(root) {
-            // It is he who turns logs over.
-            std::os::unix::fs::fchown(&directory, Some(root), None).during(open)?;
-        }
+    /// Makes and opens what is needed, in the directory of a record, which is there; to be called outside.
+    pub(in crate::launcher) fn open(record: &Path, maps: Option<&UserMaps>) -> Result<Self, Failure> {
+        let beginning = record::begin(record)?;
+        let (directory, mode) = make_directory(record)?;
         let null = File::options().read(true).write(true).open("/dev/null");
         let null = null.during(|| Step::Open { path: "/dev/null".into() })?.into();
-        let make = || Step::Make { path: path.join(END) };
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let end = openat(&directory, END, flags, Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH).during(make)?;
+        let make = || Step::Make { path: record::of_init(record).join(END) };
+        let end = strange::make(&directory, END, mode).during(make)?;
         match fallocate(&end, FallocateFlags::empty(), 0, ROOM) {
             // Not every file system can; there it is written where there is room.
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(errno).during(make),
         }
         let listener = attach::listen(&directory)?;
-        Ok(Self { directory, listener, null, end })
+        if let Some(root) = maps.and_then(root) {
+            // It is he who turns logs over. All that is made for him is made before.
+            let give = || Step::of(format!("give {} to user {root}", record::of_init(record).display()));
+            std::os::unix::fs::fchown(&directory, Some(root), None).during(give)?;
+        }
+        Ok(Self { directory, listener, null, end, beginning })
     }
+}
+
+/// Makes the directory of what process 1 writes, for those who may look into the record; with the mode that a file has there.
+fn make_directory(record: &Path) -> Result<(OwnedFd, Mode), Failure> {
+    let path = record::of_init(record);
+    let make = || Step::Make { path: path.clone() };
+    let open = |path: &Path| File::open(path).during(|| Step::Open { path: path.to_owned() });
+    let above = open(record)?;
+    let for_whom = Mode::from_raw_mode(fstat(&above).during(make)?.st_mode);
+    mkdirat(&above, names::INIT, Mode::RWXU).during(make)?;
+    let directory = open(&path)?;
+    fchmod(&directory, for_whom & (Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH)).during(make)?;
+    Ok((directory.into(), record::mode(&above).during(make)?))
 }
 
 /// Who is root inside, as numbered outside, where that is not the caller.
@@ -76,8 +92,10 @@ pub(super) fn end_record(ended: Ended, out_of_memory: bool, log_bytes_lost: u64)
 }
 
 impl Recording {
-    /// Its files: the directory, the socket, the end, and nothing.
+    /// Its files: the directory, the socket, the end, and nothing. From here on the container is there.
     pub(super) fn into_parts(self) -> (OwnedFd, OwnedFd, OwnedFd, OwnedFd) {
-        (self.directory, self.listener, self.end, self.null)
+        let Self { directory, listener, null, end, beginning } = self;
+        drop(beginning);
+        (directory, listener, end, null)
     }
 }

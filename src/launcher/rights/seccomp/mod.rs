@@ -39,7 +39,7 @@ impl Filter {
                 Error::Prctl(error) | Error::Seccomp(error) => error.raw_os_error().map(Errno::from_raw),
                 _ => None,
             };
-            Failure { step: Step::of("set the filter of system calls"), source: source.unwrap_or(Errno::EINVAL) }
+            Step::of("set the filter of system calls").failed()(source.unwrap_or(Errno::EINVAL))
         })
     }
 }
