@@ -209,37 +209,6 @@ fn a_map_that_the_kernel_refuses_is_named() {
 }
 
 #[test]
-fn it_returns_what_the_command_does() {
-    ThrowAwayHost::run(|host| {
-        let root = busybox(host, "root");
-        // A program of another machine, as far as its head says.
-        std::fs::write(host.scratch().join("root/bin/alien"), b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\xf7\0")
-            .unwrap();
-        sh(&format!("chmod +x {root}/bin/alien; touch {root}/bin/plain"));
-        for options in [&["-p"][..], &[], &["--rootfs", &root], &["--rootfs", &root, "-U"]] {
-            let launch = |command: &[&str], code| fails(&[&["launch"], options, command].concat(), code);
-            launch(&["sh", "-c", "exit 7"], 7);
-            launch(&["sh", "-c", "kill -9 $$"], 137);
-            launch(&["sh", "-c", "kill -15 $$"], 143);
-            let said = launch(&["no-such-command"], 127);
-            assert!(said.contains("can't run `no-such-command`: No such file"), "{said}");
-            launch(&["/no/such/command"], 127);
-            let said = launch(&["/etc"], 126);
-            assert!(said.contains("can't run `/etc`: Permission denied"), "{said}");
-            assert_eq!(ok(&[&["launch"], options, &["echo", "-n", "--", "-p"]].concat()), "-- -p");
-        }
-        let said = fails(&["launch", "--rootfs", &root, "alien"], 126);
-        assert!(said.contains("Exec format error"), "{said}");
-        assert!(fails(&["launch", "--rootfs", &root, "/bin/plain"], 126).contains("Permission denied"));
-        let said = fails(&["launch", "--rootfs", "/no/such/root", "true"], 125);
-        assert!(said.contains("/no/such/root") && said.contains("No such file"), "{said}");
-        let said = fails(&["launch", "--rootfs", "/etc/passwd", "true"], 125);
-        assert!(said.contains("/etc/passwd") && said.contains("Not a directory"), "{said}");
-        fails(&["launch", "--rootfs", &root, "--workdir", "/nowhere", "true"], 125);
-    });
-}
-
-#[test]
 fn it_tells_each_step_where_asked_to() {
     ThrowAwayHost::run(|_| {
         sh("ip netns add net1");

@@ -64,6 +64,27 @@ fn one_that_runs_is_ended_when_it_is_forgotten() {
 }
 
 #[test]
+fn what_killed_it_is_told() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let limits = ["--memory", "100M", "--swap", "0"];
+        let launch = ["launch", "--detach", "--name", "zion", "--rootfs", &root];
+        ok(&[&launch[..], &limits, &["tail", "/dev/zero"]].concat());
+        let told = ended("zion");
+        assert_eq!(told["state"], "killed", "{told}");
+        assert_eq!(told["exit_code"], 137, "{told}");
+        assert_eq!(told["reason"], "killed, out of memory (limit 100 MB)", "{told}");
+        ok(&["rm", "zion"]);
+        ok(&[&launch[..], &["sleep", "4302"]].concat());
+        ok(&["kill", "--signal", "USR1", "zion"]);
+        assert_eq!(ended("zion")["reason"], "killed by SIGUSR1");
+        ok(&["rm", "zion"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
 fn one_that_can_not_be_started_leaves_nothing() {
     ThrowAwayHost::run(|host| {
         let root = busybox(host, "root");

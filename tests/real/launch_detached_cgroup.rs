@@ -1,4 +1,4 @@
-//! The cgroup of a container that nobody waits for: what it says of the container's end, and that it goes with it.
+//! The cgroup of a container that nobody waits for goes with it.
 
 use crate::support::cgroups::Cgroups;
 use crate::support::rootfs::busybox;
@@ -17,27 +17,6 @@ fn ps(name: &str) -> serde_json::Value {
 fn ended(name: &str) -> serde_json::Value {
     wait_until("it has ended", SOON, || ps(name)["state"] != "running");
     ps(name)
-}
-
-#[test]
-fn what_killed_it_is_told() {
-    ThrowAwayHost::run(|host| {
-        let root = busybox(host, "root");
-        let cgroups = Cgroups::mount(host);
-        let limits = ["--memory", "100M", "--swap", "0"];
-        let launch = ["launch", "--detach", "--name", "zion", "--rootfs", &root];
-        ok(&[&launch[..], &limits, &["tail", "/dev/zero"]].concat());
-        let told = ended("zion");
-        assert_eq!(told["state"], "killed", "{told}");
-        assert_eq!(told["exit_code"], 137, "{told}");
-        assert_eq!(told["reason"], "killed, out of memory (limit 100 MB)", "{told}");
-        ok(&["rm", "zion"]);
-        ok(&[&launch[..], &["sleep", "4302"]].concat());
-        ok(&["kill", "--signal", "USR1", "zion"]);
-        assert_eq!(ended("zion")["reason"], "killed by SIGUSR1");
-        ok(&["rm", "zion"]);
-        assert_eq!(cgroups.all(), [] as [&str; 0]);
-    });
 }
 
 #[test]

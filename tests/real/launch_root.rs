@@ -12,7 +12,7 @@ const APPLETS: [&str; 14] =
     ["sh", "ls", "cat", "mkdir", "echo", "true", "mknod", "dd", "touch", "stat", "head", "readlink", "grep", "mount"];
 
 /// A root file system with busybox and the directories that every container mounts on.
-fn rootfs(host: &ThrowAwayHost) -> PathBuf {
+pub(crate) fn rootfs(host: &ThrowAwayHost) -> PathBuf {
     let root = host.scratch().join("rootfs");
     for directory in ["bin", "proc", "sys", "dev", "etc", "tmp"] {
         std::fs::create_dir_all(root.join(directory)).unwrap();
@@ -29,7 +29,7 @@ fn link(says: &str, at: &Path) {
 }
 
 /// Runs a shell script in a container with this root.
-fn launch(root: &Path, options: &[&str], script: &str) -> Output {
+pub(crate) fn launch(root: &Path, options: &[&str], script: &str) -> Output {
     let mut all = vec!["launch", "--rootfs", root.to_str().unwrap()];
     all.extend(options);
     all.extend(["--", "/bin/sh", "-c", script]);
@@ -38,22 +38,14 @@ fn launch(root: &Path, options: &[&str], script: &str) -> Output {
 
 /// What it prints; it must succeed.
 #[track_caller]
-fn inside(root: &Path, options: &[&str], script: &str) -> String {
+pub(crate) fn inside(root: &Path, options: &[&str], script: &str) -> String {
     let output = launch(root, options, script);
     assert!(output.status.success(), "{options:?}, {script}: {}\n{}", output.status, text(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Why it does not run.
-#[track_caller]
-fn refused(root: &Path, options: &[&str]) -> String {
-    let output = launch(root, options, "echo it runs");
-    assert_eq!(output.status.code(), Some(125), "{options:?}: {}", text(&output));
-    text(&output)
-}
-
 /// The mounts that a process tells of, sorted: place, file system, options.
-fn table(mountinfo: &str) -> Vec<String> {
+pub(crate) fn table(mountinfo: &str) -> Vec<String> {
     let line = |line: &str| {
         let words: Vec<&str> = line.split(' ').collect();
         let kind = words[words.iter().position(|word| *word == "-").unwrap() + 1];
@@ -64,12 +56,12 @@ fn table(mountinfo: &str) -> Vec<String> {
     lines
 }
 
-fn mounts_inside(root: &Path, options: &[&str]) -> Vec<String> {
+pub(crate) fn mounts_inside(root: &Path, options: &[&str]) -> Vec<String> {
     table(&inside(root, options, "cat /proc/self/mountinfo"))
 }
 
 /// Every file below a directory, with all that a write would change.
-fn listing(host: &ThrowAwayHost, directory: &Path) -> String {
+pub(crate) fn listing(host: &ThrowAwayHost, directory: &Path) -> String {
     host.sh(&format!(
         "cd {} && find . -printf '%p %y %m %U:%G %s %T@ %C@ %l\\n' | sort && find . -type f -exec sha256sum {{}} + | sort",
         directory.display()
@@ -141,34 +133,6 @@ fn a_container_sees_these_mounts_and_no_other() {
         let names = "fd /proc/self/fd\nfull\nmqueue\nnull\nptmx pts/ptmx\npts\nrandom\nshm\nstderr /proc/self/fd/2\n\
                      stdin /proc/self/fd/0\nstdout /proc/self/fd/1\ntty\nurandom\nzero\n1:3\n";
         assert_eq!(dev, names);
-    });
-}
-
-/// Each call that older kernels lack is done without, and all looks the same from inside.
-#[test]
-fn a_kernel_without_the_newer_calls_gives_the_same_root() {
-    ThrowAwayHost::run(|host| {
-        let root = rootfs(host);
-        let data = host.scratch().join("data");
-        std::fs::create_dir_all(data.join("below")).unwrap();
-        std::fs::write(data.join("file"), "").unwrap();
-        std::fs::create_dir(root.join("data")).unwrap();
-        host.sh(&format!("mount -t tmpfs below {}/below", data.display()));
-        let bind = format!("{}:/data:ro", data.display());
-        let file = format!("{}/file:/tmp/dir/file", data.display());
-        for options in [&["--bind", &bind, "--tmpfs", "/tmp"][..], &["--read-only", "--bind", &bind, "--bind", &file]] {
-            let seen = mounts_inside(&root, options);
-            assert!(seen.iter().any(|line| line.starts_with("/data/below tmpfs ro,nodev")), "{seen:#?}");
-            for lacking in ["open_tree", "mount_setattr", "openat2", "overlay_by_descriptor"] {
-                let mut all = vec!["launch", "--rootfs", root.to_str().unwrap()];
-                all.extend(options);
-                all.extend(["--", "/bin/cat", "/proc/self/mountinfo"]);
-                let output = nslab(all).env("NSLAB_TEST_LACKS", lacking).output().unwrap();
-                assert!(output.status.success(), "without {lacking}: {}", text(&output));
-                assert_eq!(table(&String::from_utf8(output.stdout).unwrap()), seen, "without {lacking}");
-            }
-        }
-        host.sh(&format!("umount {}/below", data.display()));
     });
 }
 
@@ -274,50 +238,6 @@ fn devices_are_of_no_use_but_those_that_are_given() {
         assert!(refused.iter().all(|line| line.contains("Permission denied")), "they are there: {said}");
         // The files are good: who is not confined can use them.
         inside(&root, &["--privileged", "--bind", &bind], "head -c 4 /zero /data/zero > /dev/null");
-    });
-}
-
-#[test]
-fn what_the_root_lacks_is_said_or_made_in_the_layer() {
-    ThrowAwayHost::run(|host| {
-        let root = rootfs(host);
-        for name in ["proc", "sys", "dev"] {
-            std::fs::remove_dir(root.join(name)).unwrap();
-            let said = refused(&root, &[]);
-            assert!(said.contains(&format!("(`mkdir -p {}/{name}`)", root.display())), "{said}");
-            assert!(!root.join(name).exists());
-            assert_eq!(inside(&root, &["--read-only"], &format!("ls -d /{name}")), format!("/{name}\n"));
-            assert!(!root.join(name).exists());
-            std::fs::create_dir(root.join(name)).unwrap();
-        }
-        std::fs::write(host.scratch().join("file"), "").unwrap();
-        let bind = format!("{}/file:/deep/er/file", host.scratch().display());
-        let said = refused(&root, &["--bind", &bind]);
-        assert!(said.contains("the root has no such file"), "{said}");
-        let before = listing(host, &root);
-        assert_eq!(inside(&root, &["--read-only", "--bind", &bind], "ls /deep/er"), "file\n");
-        // A device has its place in /dev, which is the container's own in any case.
-        assert_eq!(inside(&root, &["--bind", "/dev/zero:/dev/net/tun"], "head -c 3 /dev/net/tun | grep -c ''"), "1\n");
-        // What is bound is not the container's own.
-        let data = host.scratch().join("data");
-        std::fs::create_dir(&data).unwrap();
-        let first = format!("{}:/deep", data.display());
-        refused(&root, &["--read-only", "--bind", &first, "--bind", &bind]);
-        assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
-        assert_eq!(listing(host, &root), before);
-    });
-}
-
-#[test]
-fn a_root_that_is_none_is_told() {
-    ThrowAwayHost::run(|host| {
-        let root = rootfs(host);
-        let said = refused(&root.join("absent"), &[]);
-        assert!(said.contains(&format!("can't open {}/absent: No such file", root.display())), "{said}");
-        let said = refused(&root.join("bin/busybox"), &[]);
-        assert!(said.contains("Not a directory"), "{said}");
-        let said = refused(&root, &["--bind", "/not/there:/tmp"]);
-        assert!(said.contains("can't open /not/there: No such file"), "{said}");
     });
 }
 

@@ -1,14 +1,11 @@
-//! Containers' process 1 and their callers' terminals.
+//! Containers' terminals, and their callers'.
 
-use crate::support::run::{fails, ok, sh, text};
+use crate::support::run::{sh, text};
 use crate::support::terminal::Terminal;
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -33,67 +30,6 @@ fn parent(pid: i32) -> i32 {
 
 pub(crate) fn end_by(pid: i32, signal: Signal) {
     kill(Pid::from_raw(pid), signal).unwrap();
-}
-
-fn is_gone(pid: i32) -> bool {
-    !Path::new(&format!("/proc/{pid}")).exists()
-}
-
-fn pid(child: &Child) -> i32 {
-    child.id().try_into().unwrap()
-}
-
-#[test]
-fn a_container_ends_with_its_commands_code_or_128_and_its_signal() {
-    ThrowAwayHost::run(|_| {
-        let launch = |script| ["launch", "-p", "--", "sh", "-c", script];
-        ok(&launch("exit 0"));
-        fails(&launch("exit 7"), 7);
-        fails(&launch("kill -9 $$"), 137);
-        fails(&launch("kill -TERM $$"), 143);
-        // Nobody whom it leaves behind lives on.
-        ok(&launch("sleep 4201 > /dev/null 2>&1 & exit 0"));
-        assert_eq!(sh("ps -C sleep -o args= || true"), "");
-    });
-}
-
-#[test]
-fn process_1_waits_for_those_who_have_lost_their_parent() {
-    ThrowAwayHost::run(|_| {
-        // A process whose parent has ended is there, as a zombie, until process 1 has waited for it.
-        let script = "mount -t proc proc /proc
-            orphan=$(sh -c 'true > /dev/null & echo $!')
-            for _ in $(seq 1000); do [ -e /proc/$orphan ] || exit 4; sleep 0.01; done; exit 9";
-        fails(&["launch", "-p", "-m", "--", "sh", "-c", script], 4);
-    });
-}
-
-#[test]
-fn signals_are_passed_on_to_the_command() {
-    ThrowAwayHost::run(|_| {
-        for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGQUIT] {
-            let name = &signal.as_str()[3..];
-            let script = format!("trap 'exit 33' {name}; echo ready; while :; do read -t 0.1 x < /dev/zero; done");
-            let mut child =
-                nslab(["launch", "-p", "--", "bash", "-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
-            let mut line = String::new();
-            BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-            assert_eq!(line, "ready\n");
-            end_by(pid(&child), signal);
-            assert_eq!(child.wait().unwrap().code(), Some(33), "{signal}");
-        }
-    });
-}
-
-#[test]
-fn a_container_ends_with_who_waits_for_it() {
-    ThrowAwayHost::run(|_| {
-        let mut child = nslab(["launch", "-p", "--", "sleep", "4202"]).spawn().unwrap();
-        let sleeper = sleeper(4202);
-        child.kill().unwrap();
-        assert_eq!(child.wait().unwrap().signal(), Some(9));
-        wait_until("the container has ended", SOON, || is_gone(sleeper));
-    });
 }
 
 #[test]
