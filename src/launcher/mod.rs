@@ -17,6 +17,7 @@
 mod attach;
 mod cgroup;
 mod command;
+mod enclosed;
 mod enter;
 mod failure;
 mod farewell;
