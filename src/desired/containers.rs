@@ -3,7 +3,7 @@
 use super::dhcp;
 use super::netns::node_netns;
 use crate::model::container::{Container, Environment, Mount, MountKind, Namespaces, NetworkOf, Root, UserMaps};
-use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer};
+use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer, cgroup_of};
 use crate::spec::{Node, Spec};
 use std::path::{Path, PathBuf};
 
@@ -20,6 +20,8 @@ pub(super) fn containers(
     files: &[HostsFile],
     directories: &[NameDirectory],
 ) -> Vec<NodeContainer> {
+    // A lab's directory is in `labs` there.
+    let state = directory.ancestors().nth(2).unwrap_or(directory);
     let mut all = Vec::new();
     for (node, names) in spec.nodes.iter().zip(directories) {
         let Some(wanted) = &node.container else { continue };
@@ -47,7 +49,7 @@ pub(super) fn containers(
             node: node.name.clone(),
             container,
             directory: record(directory, node),
-            cgroup: ["nslab", spec.name.as_str(), node.name.as_str()].iter().collect(),
+            cgroup: cgroup_of(state, spec.name.as_str(), node.name.as_str()),
             terminal: wanted.terminal,
         });
     }

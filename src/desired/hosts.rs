@@ -6,8 +6,8 @@
 //! directory of its own: its name servers' names are written there too.
 
 use super::nat::Resolver;
-use super::{dhcp, hash, nodes::network_of};
-use crate::model::{HostsFile, NameDirectory, PinName};
+use super::{dhcp, nodes::network_of};
+use crate::model::{HostsFile, NameDirectory, PinName, hash};
 use crate::spec::{Node, Spec};
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;

@@ -5,7 +5,6 @@ mod backends;
 mod containers;
 mod dhcp;
 mod forwarding;
-mod hash;
 mod hosts;
 mod links;
 pub mod nat;

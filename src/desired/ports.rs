@@ -4,7 +4,7 @@
 //! `br0-br1` for br0's port towards br1 (`br0-br1-2` for a second link between them). A name that is too long, taken
 //! or the kernel's becomes a readable head and a hash of the whole.
 
-use super::hash;
+use crate::model::hash;
 use crate::model::{IfName, LabName, NodeName, SwitchName};
 use crate::spec::{LinkEnd, Spec};
 use std::collections::{HashMap, HashSet};

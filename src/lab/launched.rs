@@ -7,7 +7,7 @@ use crate::apply;
 use crate::error::chain;
 use crate::host;
 use crate::launcher::{self, Failure, Launch, Output, Record, Sealed};
-use crate::model::ContainerName;
+use crate::model::{self, ContainerName};
 use crate::report::ContainerReport;
 use crate::state::{StateError, StateRoot};
 use nix::sys::signal::Signal;
@@ -53,7 +53,7 @@ impl Nslab {
         let beginning = launcher::begin(&directory)?;
         drop(locked);
         launch.name = name.to_string();
-        launch.cgroup = Some(cgroup_of(&name));
+        launch.cgroup = Some(self.cgroup_of(&name));
         launch.output = Output::Detached { directory, terminal: std::io::stdin().is_terminal(), remove };
         let started = start(&launch).await;
         drop(beginning);
@@ -94,7 +94,7 @@ impl Nslab {
     pub async fn stop_launched(&self, name: &ContainerName) -> Result<(), Error> {
         if let Some(running) = self.launched_record(name)?.and_then(|record| record.running) {
             apply::end_container(running).await?;
-            apply::remove_cgroup(cgroup_of(name)).await?;
+            apply::remove_cgroup(self.cgroup_of(name)).await?;
         }
         Ok(())
     }
@@ -128,7 +128,7 @@ impl Nslab {
             return Err(Error::Usage(format!("there is no container {name} of no lab{there}")));
         }
         self.stop_launched(name).await?;
-        apply::remove_cgroup(cgroup_of(name)).await?;
+        apply::remove_cgroup(self.cgroup_of(name)).await?;
         let locked = self.root().launched_home().lock().await?;
         locked.remove_launched(name)?;
         Ok(locked.remove_if_empty()?)
@@ -161,7 +161,7 @@ impl Nslab {
         let locked = self.root().launched_home().lock().await?;
         let left = self.left(name)?;
         if left.is_some() {
-            apply::remove_cgroup(cgroup_of(name)).await?;
+            apply::remove_cgroup(self.cgroup_of(name)).await?;
             locked.remove_launched(name)?;
         }
         locked.remove_if_empty()?;
@@ -197,20 +197,20 @@ impl Nslab {
             // Nobody gives the name to another one meanwhile.
             let _locked = self.root().launched_home().lock().await?;
             if has_left_cgroup(self.launched_record(&name)?.as_ref())? {
-                apply::remove_cgroup(cgroup_of(&name)).await?;
+                apply::remove_cgroup(self.cgroup_of(&name)).await?;
                 removed.push(name);
             }
         }
         Ok(removed)
     }
 
+    fn cgroup_of(&self, name: &ContainerName) -> PathBuf {
+        model::cgroup_of(self.root().launched_home().path(), "launched", name.as_str())
+    }
+
     fn launched_record(&self, name: &ContainerName) -> Result<Option<Record>, Error> {
         Ok(Record::read(&self.root().launched(name))?)
     }
-}
-
-fn cgroup_of(name: &ContainerName) -> PathBuf {
-    format!("nslab/launched/{name}").into()
 }
 
 /// What to do where an ordinary user can't have the state directory.

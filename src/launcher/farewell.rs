@@ -1,6 +1,7 @@
 //! What a container that nobody waits for takes away with its end, where it is to be forgotten then: its record and its cgroup.
 
 use super::cgroup::WaysOut;
+use super::enclosed::enclosed;
 use super::failure::{During, Failure, Step};
 use super::launch::{Launch, Output};
 use super::record::names;
@@ -31,9 +32,9 @@ impl Farewell {
     ) -> Result<Option<Self>, Failure> {
         let Output::Detached { directory, remove: true, .. } = &launch.output else { return Ok(None) };
         let open = || Step::Open { path: directory.clone() };
-        let record = File::open(directory).during(open)?.into();
+        let record = enclosed(File::open(directory).during(open)?);
         let (Some(parent), Some(name)) = (directory.parent(), directory.file_name()) else { return Ok(None) };
-        let place = (File::open(parent).during(open)?.into(), name.to_owned());
+        let place = (enclosed(File::open(parent).during(open)?), name.to_owned());
         Ok(Some(Self { record, place, ways_out: ways_out()? }))
     }
 

@@ -19,6 +19,7 @@ mod arguments;
 mod attach;
 mod cgroup;
 mod command;
+mod enclosed;
 mod enter;
 mod failure;
 mod farewell;

@@ -3,10 +3,12 @@
 //! Pure data, checked once at the edge (`TryFrom`) and right by type from there on. Uses no other module.
 
 mod advertisement;
+mod cgroup;
 mod client_id;
 pub mod conditions;
 pub mod container;
 mod dhcp;
+pub(crate) mod hash;
 mod holder;
 mod instance;
 mod link_local;
@@ -29,6 +31,8 @@ mod uplink;
 mod vlan;
 
 pub use advertisement::{Advertised, Advertiser, Autoconfigured, ParseAdvertisedError, SLAAC_PREFIX_LENGTH, accept_ra};
+pub(crate) use cgroup::STATE_DIRECTORY;
+pub use cgroup::cgroup_of;
 pub use client_id::{ClientId, ParseClientIdError};
 pub use dhcp::{DhcpClient, Leased, ParseLeasedError};
 pub use holder::{ClientKind, ClientProcess, Holder, Profile, Reach};

@@ -2,12 +2,9 @@
 
 use super::StateError;
 use super::error::file;
-use crate::model::{LabName, NodeName};
+use crate::model::{LabName, NodeName, STATE_DIRECTORY};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-/// The state directory where nobody names another, and what all state directories of the machine share.
-const MACHINE: &str = "/run/nslab";
 
 /// What the name of a lab's directory that is being made or removed begins with; no lab's does.
 pub(super) const IN_TRANSIT: &str = ".in-transit-";
@@ -35,7 +32,7 @@ impl StateRoot {
 
     /// Whether it is the one that nobody else has a reason to make.
     pub(super) fn is_machines(&self) -> bool {
-        self.0 == Path::new(MACHINE)
+        self.0 == Path::new(STATE_DIRECTORY)
     }
 
     /// The directory in which each lab has one.
@@ -99,7 +96,7 @@ impl StateRoot {
 
 impl Default for StateRoot {
     fn default() -> Self {
-        Self(PathBuf::from(MACHINE))
+        Self(PathBuf::from(STATE_DIRECTORY))
     }
 }
 

@@ -268,3 +268,20 @@ fn a_killed_launcher_takes_its_command_along() {
 fn is_sleep(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n")
 }
+
+#[test]
+fn without_maps_root_inside_is_its_caller_though_he_may_have_other_users() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        sh("echo root:200000:1000 > /etc/subuid; echo root:200000:1000 > /etc/subgid");
+        let maps = ["sh", "-c", "tr -s ' ' < /proc/self/uid_map; tr -s ' ' < /proc/self/gid_map"];
+        for options in [&["-U"][..], &["-U", "--rootfs", &root]] {
+            let said = ok(&[&["launch"], options, &maps].concat());
+            assert_eq!(said, " 0 0 1\n 1 200000 1000\n".repeat(2), "{options:?}");
+        }
+        // So he can write where his files are, and inside nobody else can for him.
+        let script = "touch /made; stat -c %u /made; chown 7 /made";
+        assert_eq!(ok(&["launch", "-U", "--rootfs", &root, "sh", "-c", script]), "0\n");
+        assert_eq!(sh(&format!("stat -c %u {root}/made")), "200006\n");
+    });
+}

@@ -228,3 +228,32 @@ fn who_follows_a_log_sees_one_run_of_a_container_and_no_other() {
         ok(&["down"]);
     });
 }
+
+#[test]
+fn another_state_directorys_container_of_the_same_name_keeps_its_cgroup() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        let other = host.scratch().join("state").to_str().unwrap().to_owned();
+        let (here, there) = (&[][..], &["--state-dir", &other][..]);
+        let run = |at: &[&str], more: &[&str]| ok(&[at, more].concat());
+        let count = || cgroups.all().iter().filter(|one| one.ends_with("/same")).count();
+        let launch = ["launch", "--detach", "--name", "same", "--rootfs", &root, "--memory", "100M", "sleep", "4311"];
+        run(here, &launch);
+        let one = count();
+        run(there, &launch);
+        assert_eq!(count(), 2 * one, "{:?}", cgroups.all());
+        for (ended, kept) in [(here, there), (there, here)] {
+            run(ended, &["kill", "same"]);
+            wait_until("it has ended", SOON, || !run(ended, &["ps"]).contains("running"));
+            run(ended, &["gc"]);
+            run(ended, &["rm", "same"]);
+            assert_eq!(count(), one, "{:?}", cgroups.all());
+            assert!(run(kept, &["ps"]).contains("running"));
+            run(ended, &launch);
+        }
+        run(here, &["rm", "same"]);
+        run(there, &["rm", "same"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}

@@ -1,7 +1,8 @@
 //! The lab's rules in the host's packet filter.
 
 use super::{Nat, gateway_interface};
-use crate::desired::{hash, nodes::network_of};
+use crate::desired::nodes::network_of;
+use crate::model::hash;
 use crate::model::nat::{ForwardPass, NAT_TABLE_PREFIX, NatTable, boot_in_mark};
 use crate::model::{self, Identity};
 use crate::spec::Spec;

@@ -34,6 +34,7 @@ pub(super) use of_launch::OfLaunch;
 pub use oom::{OomCounter, protect_from_oom};
 pub(super) use way_out::WaysOut;
 
+use crate::launcher::enclosed::enclosed;
 use crate::model::container::Limits;
 use error::While;
 use hierarchy::{Controller, Hierarchy, Version};
@@ -422,7 +423,7 @@ fn place(tree: &Tree) -> members::Place {
 }
 
 fn open(directory: &Path) -> Result<File, CgroupError> {
-    File::open(directory).while_to("open", directory)
+    Ok(enclosed(File::open(directory).while_to("open", directory)?).into())
 }
 
 /// A name is a path of plain names, in something that is nslab's.

@@ -3,6 +3,7 @@
 use super::hierarchy::{self, Controller, Version};
 use super::tree::Tree;
 use super::{Cgroup, Kind};
+use crate::launcher::enclosed::enclosed;
 use rustix::fs::{AtFlags, unlinkat};
 use std::ffi::OsString;
 use std::fs::File;
@@ -64,7 +65,10 @@ fn way_out(tree: &Tree) -> io::Result<WayOut> {
     let ways = tree.name.ancestors().filter(|way| !way.as_os_str().is_empty());
     let removed = ways.filter_map(|way| {
         let directory = tree.base.join(way.parent()?);
-        Some(File::open(directory).map(|directory| (directory.into(), way.file_name().unwrap_or_default().to_owned())))
+        Some(
+            File::open(directory)
+                .map(|directory| (enclosed(directory), way.file_name().unwrap_or_default().to_owned())),
+        )
     });
     let removed = removed.collect::<Result<_, _>>()?;
     let mut enabled = None;

@@ -64,7 +64,7 @@ impl Reaper {
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&blocked), None).during(receive)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&received, flags).during(receive)?;
-        let streams = Streams::prepare(launch, has_terminal, recording)?;
+        let streams = Streams::prepare(launch, has_terminal, recording.map(Recording::begun))?;
         if let Streams::Shown(pty) = &streams {
             channel.say(&FromInside::Ready, Some(pty.master.as_fd()))?;
         }

@@ -2,6 +2,7 @@
 //! writes down what is printed and how it ended.
 
 use crate::launcher::attach;
+use crate::launcher::enclosed::enclosed;
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::handshake::Ended;
 use crate::launcher::record::{self, EndRecord, names, unix_s};
@@ -27,7 +28,8 @@ pub(in crate::launcher) struct Recording {
     pub(super) null: OwnedFd,
     end: OwnedFd,
     /// That the container is being started.
-    beginning: OwnedFd,
+    #[expect(dead_code, reason = "the lock is held for as long as it is open")]
+    beginning: Option<OwnedFd>,
 }
 
 impl Recording {
@@ -50,7 +52,7 @@ impl Recording {
             let give = || Step::of(format!("give {} to user {root}", record::of_init(record).display()));
             std::os::unix::fs::fchown(&directory, Some(root), None).during(give)?;
         }
-        Ok(Self { directory, listener, null, end, beginning })
+        Ok(Self { directory: enclosed(directory), listener, null, end, beginning: Some(beginning) })
     }
 }
 
@@ -92,10 +94,13 @@ pub(super) fn end_record(ended: Ended, out_of_memory: bool, log_bytes_lost: u64)
 }
 
 impl Recording {
-    /// Its files: the directory, the socket, the end, and nothing. From here on the container is there.
+    /// Says that the container is there; to be called before anybody is in it who could look into this process.
+    pub(super) fn begun(self) -> Self {
+        Self { beginning: None, ..self }
+    }
+
+    /// Its files: the directory, the socket, the end, and nothing.
     pub(super) fn into_parts(self) -> (OwnedFd, OwnedFd, OwnedFd, OwnedFd) {
-        let Self { directory, listener, null, end, beginning } = self;
-        drop(beginning);
-        (directory, listener, end, null)
+        (self.directory, self.listener, self.end, self.null)
     }
 }
