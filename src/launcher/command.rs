@@ -16,6 +16,10 @@ use std::path::Path;
 /// Where programs are, for those who say nothing else; as Docker and runc have it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The variable that says which command is to be run in a container that runs: nobody but who started the process and root can
+/// read it, and it is not handed on.
+pub(super) const ENTRY: &str = "NSLAB_ENTRY";
+
 /// The command as the kernel takes it.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -98,7 +102,7 @@ fn is_regular(file: &FileStat) -> bool {
 fn environment(container: &Container, has_terminal: bool) -> BTreeMap<OsString, OsString> {
     let mut variables: BTreeMap<OsString, OsString> = BTreeMap::new();
     if container.environment.inherited {
-        variables.extend(std::env::vars_os().filter(|(name, _)| name != super::init::ENTRY));
+        variables.extend(std::env::vars_os().filter(|(name, _)| name != ENTRY));
     } else {
         let home = match container.user {
             User::Callers | User::Ids { uid: 0, .. } => "/root",

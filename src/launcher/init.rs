@@ -1,5 +1,6 @@
 //! `nslab __init`: nslab's executable started anew, with one thread and nothing but the work that it was handed.
 
+use super::command::ENTRY;
 use super::enter::{self, Entry};
 use super::failure::{During, Failure, Step};
 use super::handshake::Ended;
@@ -22,11 +23,8 @@ use std::process::{Command, ExitCode};
 /// is still open.
 const VERB: &str = "__init";
 
-/// The hidden verb that runs another command in one, which the environment says.
+/// The hidden verb that runs another command in one, which the environment says ([`ENTRY`]).
 const ENTER: &str = "__enter";
-
-/// The variable that says it: nobody but who started this process and root can read it.
-pub(super) const ENTRY: &str = "NSLAB_ENTRY";
 
 /// What is answered, as JSON on standard output, where a container is started that nobody waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,15 +1,16 @@
 //! The process outside: prepares what a container needs of the machine, clones process 1, and waits for it.
 
-use super::cgroup::{OfLaunch, OomCounter};
+use super::cgroup::OfLaunch;
 use super::command::Prepared;
 use super::failure::{During, Failure, Step, at};
 use super::farewell::Farewell;
 use super::handshake::{self, Channel, Ended, FromInside, FromOutside};
+use super::known::Known;
 use super::launch::{Launch, Output};
+use super::passed_on::PASSED_ON;
 use super::reaper::Recording;
 use super::record::{self, Running};
 use super::seal::Guard;
-use super::springboard::Springboard;
 use super::sys::{self, Doubled};
 use super::terminal::Relay;
 use super::{inside, maps, namespaces, refusal, rights, root};
@@ -25,27 +26,6 @@ use std::io::{IsTerminal, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-/// What is made before the clone, and known on either side of it.
-#[derive(Debug)]
-pub(super) struct Known<'a> {
-    /// What is asked for.
-    pub(super) launch: &'a Launch,
-    /// The command.
-    pub(super) command: Prepared,
-    /// Its root, where that could not be made inside.
-    pub(super) root: Option<root::Prepared>,
-    /// What the command may do.
-    pub(super) rights: rights::Prepared,
-    /// Whether it gets a terminal of its own.
-    pub(super) has_terminal: bool,
-    /// What counts those of it whom the kernel kills for want of memory.
-    pub(super) oom: Option<&'a OomCounter>,
-    /// The signals that the caller had blocked: the command is to find it so.
-    pub(super) mask: SigSet,
-    /// By way of what the command is executed, where this process was not executed out of a sealed file.
-    pub(super) springboard: Option<Springboard>,
-}
-
 /// Process 1 of a container, or its command where there is no PID namespace.
 #[derive(Debug)]
 pub(super) struct Child {
@@ -57,18 +37,6 @@ pub(super) struct Child {
     /// What a container is called whose process 1 is nslab's own, and says how the command has ended.
     pub(super) has_reaper: Option<String>,
 }
-
-/// What is passed on to a container whose launcher is sent it, and by its process 1 to the command.
-pub(super) const PASSED_ON: [Signal; 8] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGALRM,
-    Signal::SIGWINCH,
-];
 
 /// Runs a container to its end.
 ///

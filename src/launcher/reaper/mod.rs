@@ -11,7 +11,7 @@ pub(super) use recording::Recording;
 use super::failure::{During, Failure, Step};
 use super::handshake::{Channel, Ended, FromInside};
 use super::launch::{Launch, Output};
-use super::outside::PASSED_ON;
+use super::passed_on::PASSED_ON;
 use super::terminal::Pty;
 use crate::model::container::{Root, User};
 use collector::Collector;
