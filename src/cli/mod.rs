@@ -2,6 +2,7 @@
 
 mod args;
 mod args_container;
+mod args_image;
 mod args_launch;
 mod args_link;
 mod args_uplink;
@@ -10,12 +11,14 @@ mod check;
 mod container;
 mod exec;
 mod exec_all;
+mod image;
 mod inspect;
 mod launch;
 mod link;
 mod progress;
 mod render;
 mod render_check;
+mod render_image;
 mod render_lab;
 mod render_links;
 mod render_steps;
@@ -94,6 +97,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Stop(all) => container::change(&nslab, global, &all, container::Change::Stop).await,
             Verb::Restart(all) => container::change(&nslab, global, &all, container::Change::Restart).await,
             Verb::Kill(arguments) => container::kill(&nslab, global, &arguments).await,
+            Verb::Image { verb } => image::image(global, verb).await,
             Verb::Doctor => care::doctor(&nslab, global).await,
             Verb::Gc => care::gc(&nslab, global).await,
             Verb::Launch(arguments) => Ok(launch::detach(&nslab, global, *arguments).await),

@@ -15,6 +15,7 @@ mod dhcp;
 mod exec;
 mod failure;
 mod frames;
+mod image;
 mod inspect;
 mod interrupt;
 mod ipv6;

@@ -1,0 +1,45 @@
+//! The arguments of `image`.
+
+use crate::model::ImageName;
+use crate::model::container::MemorySize;
+use clap::{Args, Subcommand};
+
+/// What can be done with images.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageVerb {
+    /// Make an image
+    Import(ImportArguments),
+    /// List the images
+    Ls,
+    /// Show an image: its layers, and how it is run
+    Show {
+        /// The image
+        #[arg(value_name = "NAME")]
+        name: ImageName,
+    },
+    /// Remove images that no container stands on
+    Rm {
+        /// The images
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<ImageName>,
+    },
+    /// Remove what no image and no container needs
+    Prune,
+    /// Show how much the images take on the disk
+    Du,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// A directory, or an archive: .tar, .tar.gz, .tar.xz, .tar.zst
+    pub(crate) source: String,
+    /// What it is to be called; what its source is called without
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<ImageName>,
+    /// How much may be unpacked at most
+    #[arg(long, value_name = "SIZE", default_value = "16G")]
+    pub(crate) max_size: MemorySize,
+    /// Make device nodes, too; without, they are left out
+    #[arg(long)]
+    pub(crate) devices: bool,
+}
