@@ -34,8 +34,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "lab",
         &[
-            "model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "observe", "apply", "check",
-            "report", "error",
+            "model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "image", "observe", "apply",
+            "check", "report", "error",
         ],
     ),
     (

@@ -3,6 +3,7 @@
 use super::effects::{Effects as _, HostEffects};
 use super::{Context, EffectError};
 use crate::launcher::{self, Answer, Cgroup, Failure, Launch, Output, Record, Sealed, Step};
+use crate::model::container::Root;
 use crate::model::{Exec, NodeContainer, NodeName};
 use crate::plan::Op;
 use crate::state::LockedLab;
@@ -81,6 +82,7 @@ impl HostEffects {
         self.host().end_with_environment(&of.netns.name, name, &value).await?;
         fault::chance()?;
         remove_cgroup(of.cgroup.clone()).await.map_err(failed)?;
+        remove_written(of.container.root.clone()).await.map_err(failed)?;
         forget(&of.directory).map_err(|error| failed(failure("remove what is written down of it", &error)))?;
         fault::point(|| "after forgetting the container".into());
         Ok(())
@@ -106,6 +108,12 @@ pub async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
         None => Ok(()),
     });
     removed.await.unwrap_or_else(|_| Err(ended("remove the container's cgroup")))
+}
+
+/// Removes what a container has written that is to go with it.
+async fn remove_written(root: Root) -> Result<(), Failure> {
+    let removed = tokio::task::spawn_blocking(move || launcher::remove_written(&root)).await;
+    removed.unwrap_or_else(|_| Err(ended("remove what the container has written")))
 }
 
 /// Hands the launcher what it is to start, and waits for what it says.

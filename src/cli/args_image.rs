@@ -24,18 +24,26 @@ pub(crate) enum ImageVerb {
         names: Vec<ImageName>,
     },
     /// Remove what no image and no container needs
-    Prune,
+    Prune {
+        /// Also what was kept of containers that are no more
+        #[arg(long)]
+        kept: bool,
+    },
     /// Show how much the images take on the disk
     Du,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
-    /// A directory, or an archive: .tar, .tar.gz, .tar.xz, .tar.zst
+    /// A directory; an archive (.tar, .tar.gz, .tar.xz, .tar.zst, .zip); an OCI image layout, or what `docker save` has written;
+    /// busybox; debootstrap:SUITE
     pub(crate) source: String,
     /// What it is to be called; what its source is called without
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<ImageName>,
+    /// Which image is meant, where there are several in it
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
     /// How much may be unpacked at most
     #[arg(long, value_name = "SIZE", default_value = "16G")]
     pub(crate) max_size: MemorySize,

@@ -7,12 +7,10 @@ use super::signals::Signals;
 use super::{render, render_image};
 use crate::Error;
 use crate::image::{self, Cancel, Devices, ImageError, Settings, Store};
+use crate::lab::IMAGES;
 use crate::model::ImageName;
 use std::path::PathBuf;
 use std::process::ExitCode;
-
-/// Where root's images are.
-const OF_ROOT: &str = "/var/lib/nslab/images";
 
 /// What a shell returns for a command that SIGINT ended.
 const INTERRUPTED: i32 = 130;
@@ -21,7 +19,7 @@ const INTERRUPTED: i32 = 130;
 pub(super) fn store(global: &Global) -> Result<Store, Error> {
     let directory = match &global.image_dir {
         Some(directory) => directory.clone(),
-        None if rustix::process::geteuid().is_root() => OF_ROOT.into(),
+        None if rustix::process::geteuid().is_root() => IMAGES.into(),
         None => home()?.join("nslab/images"),
     };
     let absolute = std::path::absolute(&directory);
@@ -44,14 +42,19 @@ pub(super) async fn image(global: &Global, verb: ImageVerb) -> Result<ExitCode, 
         ImageVerb::Ls => render_image::list(global, &store.images()?),
         ImageVerb::Show { name } => render_image::show(global, &store.image(&name)?),
         ImageVerb::Rm { names } => remove(&store, &names)?,
-        ImageVerb::Prune => render_image::pruned(global, &store.prune()?),
+        ImageVerb::Prune { kept } => {
+            let removed = if kept { store.remove_kept()? } else { 0 };
+            let mut pruned = store.prune()?;
+            pruned.containers += removed;
+            render_image::pruned(global, &pruned);
+        }
         ImageVerb::Du => render_image::usage(global, &store.usage()?),
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Result<(), Error> {
-    let ImportArguments { source, name, max_size, devices } = arguments;
+    let ImportArguments { source, name, tag, max_size, devices } = arguments;
     let cancel = Cancel::default();
     let mut signals = Signals::new()?;
     let asked = cancel.clone();
@@ -65,6 +68,7 @@ async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Re
     let bar = ByteBar::new(global, "unpacking");
     let settings = Settings {
         name,
+        tag,
         limit: max_size,
         devices: if devices { Devices::Make } else { Devices::LeaveOut },
         cancel,

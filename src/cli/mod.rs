@@ -80,6 +80,8 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
         .map_err(|source| Error::Io { action: "start the runtime".into(), source })?;
     runtime.block_on(async {
         let nslab = Nslab::new(StateRoot::new(&global.state_dir)?).with_ovsdb(ovsdb(global)?);
+        // Where nothing says where images are, there are none: whoever wants one says so.
+        let nslab = image::store(global).map_or_else(|_| nslab.clone(), |store| nslab.clone().with_images(store));
         match verb {
             Verb::Up(arguments) => up::up(&nslab, global, &arguments).await,
             Verb::Down(arguments) => up::down(&nslab, global, &arguments).await,

@@ -96,13 +96,16 @@ pub(super) fn pruned(global: &Global, pruned: &Pruned) {
     if global.json {
         return json(pruned);
     }
-    let Pruned { layers, unfinished } = pruned;
+    let Pruned { layers, unfinished, containers } = pruned;
     let mut out = String::new();
     for layer in layers {
         let _ = writeln!(out, "removed {layer}");
     }
     if *unfinished > 0 {
         let _ = writeln!(out, "removed what was left of {unfinished} imports");
+    }
+    if *containers > 0 {
+        let _ = writeln!(out, "removed what {containers} containers had written");
     }
     if out.is_empty() {
         return line(Stream::Error, "nothing to remove");
@@ -115,13 +118,17 @@ pub(super) fn usage(global: &Global, usage: &Usage) {
     if global.json {
         return json(usage);
     }
-    let Usage { images, unused_bytes, unfinished_bytes, all_bytes } = usage;
+    let Usage { images, unused_bytes, unfinished_bytes, containers_bytes, all_bytes } = usage;
     let width = images.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
     let mut out = String::new();
     for (name, of) in images {
         let _ = writeln!(out, "{name:width$}  {:>9}, {:>9} of its own", size(of.bytes), size(of.own_bytes));
     }
-    for (what, bytes) in [("layers of no image", *unused_bytes), ("imports under way", *unfinished_bytes)] {
+    for (what, bytes) in [
+        ("layers of no image", *unused_bytes),
+        ("imports under way", *unfinished_bytes),
+        ("containers", *containers_bytes),
+    ] {
         if bytes > 0 {
             let _ = writeln!(out, "{what}: {}", size(bytes));
         }

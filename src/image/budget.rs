@@ -42,6 +42,11 @@ impl Budget {
         Self { limit, bytes: AtomicU64::new(limit.bytes()), entries: AtomicU64::new(MOST_ENTRIES), cancel }
     }
 
+    /// The same, with nothing used.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.limit, self.cancel.clone())
+    }
+
     /// Takes so many bytes.
     pub(super) fn take(&self, bytes: u64) -> Result<(), ImageError> {
         if self.cancel.is_made() {

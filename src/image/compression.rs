@@ -59,7 +59,6 @@ impl<R: Read> Unpacked<R> {
         })
     }
 
-    #[allow(dead_code, reason = "for OCI layers, which come next")]
     /// The packed stream.
     pub(super) fn into_inner(self) -> R {
         match self {

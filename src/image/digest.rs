@@ -87,23 +87,21 @@ impl Hasher {
 pub(super) struct Hashed<R> {
     inner: R,
     hasher: Hasher,
-    bytes: u64,
 }
 
 impl<R: Read> Hashed<R> {
     pub(super) fn new(inner: R) -> Self {
-        Self { inner, hasher: Hasher::default(), bytes: 0 }
-    }
-
-    #[allow(dead_code, reason = "for OCI layers, which come next")]
-    /// How many bytes were read.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+        Self { inner, hasher: Hasher::default() }
     }
 
     /// The digest of all that was read.
     pub(super) fn digest(self) -> Digest {
         self.hasher.digest()
+    }
+
+    /// What it was read from, and the digest.
+    pub(super) fn into_parts(self) -> (R, Digest) {
+        (self.inner, self.hasher.digest())
     }
 }
 
@@ -111,7 +109,6 @@ impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(into)?;
         self.hasher.add(&into[..count]);
-        self.bytes += count as u64;
         Ok(count)
     }
 }

@@ -100,6 +100,25 @@ pub enum ImageError {
         /// The containers.
         users: Vec<String>,
     },
+    /// Nobody has said what is to run.
+    #[error("the image {0} has no command of its own: say which is to run")]
+    NoCommand(ImageName),
+    /// It names somebody whom it does not have.
+    #[error("the image {image} is to be run by the {what}, whom it does not have: say who by a number")]
+    NoUser {
+        /// The image.
+        image: ImageName,
+        /// Whom, in words.
+        what: String,
+    },
+    /// Somebody else has the place where a container's files are to be.
+    #[error("{owner} is there already, and writes to its files in the store ({name})")]
+    Claimed {
+        /// The place.
+        name: String,
+        /// Who.
+        owner: String,
+    },
     /// A program is missing.
     #[error("{program} is not installed: `apt-get install {package}`")]
     Lacking {
@@ -160,7 +179,7 @@ pub enum Refusal {
 impl ImageError {
     /// Whether the caller has asked for something that makes no sense.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::NoName(_) | Self::NoSuchImage { .. })
+        matches!(self, Self::Unknown(_) | Self::NoName(_) | Self::NoSuchImage { .. } | Self::NoCommand(_))
     }
 
     /// Whether the machine lacks something.

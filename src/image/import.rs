@@ -14,6 +14,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub struct Settings {
     /// What the image is to be called; what its source is called where nothing is said.
     pub name: Option<ImageName>,
+    /// Which image is meant, where there are several.
+    pub tag: Option<String>,
     /// How much may be unpacked.
     pub limit: MemorySize,
     /// What becomes of device nodes.

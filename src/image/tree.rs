@@ -284,6 +284,21 @@ pub(super) fn remove_directory(directory: BorrowedFd<'_>, name: &OsStr) -> Resul
     unlinkat(directory, name, AtFlags::REMOVEDIR)
 }
 
+/// Removes what says in a directory that files are gone.
+pub(super) fn remove_whiteouts(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), Trouble> {
+    let opened = reopen(enter(directory, name)?.as_fd())?;
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&opened)? {
+        names.push(entry?.file_name().to_owned());
+    }
+    for name in names.iter().map(|name| OsStr::from_bytes(name.as_bytes())) {
+        if stat_at(opened.as_fd(), name)?.is_some_and(|found| is_whiteout(&found)) {
+            remove(opened.as_fd(), name)?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens a directory such that more than going through it can be done.
 pub(super) fn reopen(directory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     openat(directory, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

@@ -79,7 +79,6 @@ impl LeftOut {
         }
     }
 
-    #[allow(dead_code, reason = "for OCI layers, which come next")]
     /// With another layer's.
     pub(super) fn join(&mut self, other: &Self) {
         self.count += other.count;
@@ -140,9 +139,14 @@ impl<'a> Unpacker<'a> {
         let path = Inside::of(&entry.path).map_err(|refusal| of_entry(refusal.into()))?;
         let metadata = self.metadata(entry)?;
         let Some((parent, name)) = path.split() else { return self.root(entry, metadata) };
-        let directory = self.tree.directory(&parent).map_err(of_entry)?;
+        let is_whiteout = name.as_bytes().starts_with(WHITEOUT);
+        let directory = match self.tree.directory(&parent) {
+            // Something of this layer hides all that was there: umoci says it of each file of a directory that is none any more.
+            Err(Trouble::Refused(Refusal::ThroughFile | Refusal::ThroughLink)) if is_whiteout => return Ok(()),
+            found => found.map_err(of_entry)?,
+        };
         let directory = directory.as_fd();
-        if name.as_bytes().starts_with(WHITEOUT) {
+        if is_whiteout {
             return self.take_away(directory, &parent, name).map_err(of_entry);
         }
         if !self.is_kept(&entry.kind) {
@@ -239,6 +243,8 @@ impl<'a> Unpacker<'a> {
             }
             self.tree.forget();
             self.directories.remove(path);
+            // The same as above, the other way round.
+            tree::remove_whiteouts(directory, name)?;
             tree::remove_directory(directory, name).map_err(|errno| match errno {
                 Errno::NOTEMPTY | Errno::EXIST => Refusal::OverDirectory.into(),
                 errno => Trouble::from(errno),

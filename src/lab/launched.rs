@@ -5,6 +5,7 @@ use super::container::{has_left_cgroup, not_running, report};
 use crate::Error;
 use crate::apply;
 use crate::host;
+use crate::image::Claim;
 use crate::launcher::{self, Launch, Output, Record, Sealed};
 use crate::model::ContainerName;
 use crate::report::ContainerReport;
@@ -16,7 +17,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 impl Nslab {
-    /// Starts a container that goes on by itself, and gives back what it is called.
+    /// Starts a container that goes on by itself, and gives back what it is called; it stands on an image where it claims one.
     ///
     /// # Errors
     /// When there is one of that name, or the container can't be started: then nothing is left of it.
@@ -28,6 +29,7 @@ impl Nslab {
         mut launch: Launch,
         name: Option<ContainerName>,
         remove: bool,
+        claim: Option<(String, Claim)>,
     ) -> Result<ContainerName, Error> {
         let root = self.root().launched_home();
         let locked = root.lock().await.map_err(|error| no_place(error, &root))?;
@@ -47,8 +49,17 @@ impl Nslab {
         drop(locked);
         launch.name = name.to_string();
         launch.cgroup = Some(cgroup_of(&name));
+        let record = directory.clone();
         launch.output = Output::Detached { directory, terminal: std::io::stdin().is_terminal(), remove };
-        match start(&launch).await {
+        let claimed = claim.map_or(Ok(()), |(place, claim)| {
+            let claim = Claim { owner: name.to_string(), record: Some(record), ..claim };
+            self.images().claim(&place, &claim).map(drop).map_err(Error::from)
+        });
+        let started = match claimed {
+            Ok(()) => start(&launch).await,
+            Err(error) => Err(error),
+        };
+        match started {
             Ok(()) => Ok(name),
             Err(failure) => {
                 // A launcher that was killed may have left it running, or its cgroup.
@@ -120,7 +131,10 @@ impl Nslab {
         apply::remove_cgroup(cgroup_of(name)).await?;
         let locked = self.root().launched_home().lock().await?;
         locked.remove_launched(name)?;
-        Ok(locked.remove_if_empty()?)
+        locked.remove_if_empty()?;
+        // With what it has written, where it stood on an image.
+        self.images().sweep()?;
+        Ok(())
     }
 
     /// Forgets the containers of no lab that were to be forgotten with their end, and could not see to that themselves.

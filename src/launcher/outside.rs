@@ -356,7 +356,12 @@ fn say(what: &str) {
 /// Where a container's output goes decides how it is run.
 pub(super) fn serve(launch: &Launch, executable: Option<OwnedFd>) -> Result<Served, Failure> {
     match &launch.output {
-        Output::Callers => run(launch, executable).map(Served::Ended),
+        Output::Callers => {
+            let ended = run(launch, executable);
+            // Nobody is in it any more.
+            root::remove_written(&launch.container.root)?;
+            ended.map(Served::Ended)
+        }
         Output::Detached { directory, terminal, remove: _ } => {
             detach(launch, directory, *terminal, executable).map(Served::Started)
         }

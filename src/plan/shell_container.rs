@@ -1,9 +1,9 @@
 //! Containers as commands: unshare(1), mount(8) and chroot(1) for what the launcher does with system calls of its own.
 
 use super::shell::{Script, quoted};
-use crate::model::container::{Mount, MountKind, Root, RootFileSystem, RootSource};
+use crate::model::container::{Mount, MountKind, Root, RootFileSystem, RootSource, Writes};
 use crate::model::{Exec, NodeContainer};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What starting one is about, and what the commands leave out of it.
 pub(super) const LESSON: &[&str] = &[
@@ -20,6 +20,9 @@ pub(super) fn start(script: &mut Script, of: &NodeContainer) {
             (root.to_string_lossy(), &mounts[..])
         }
         Root::Own(RootFileSystem { source: RootSource::Host, writes: _, mounts }) => ("/".into(), &mounts[..]),
+        Root::Own(RootFileSystem { source: RootSource::Layers(layers), writes, mounts }) => {
+            (layered(script, of, layers, writes).into(), &mounts[..])
+        }
         Root::Callers => ("/".into(), &[][..]),
     };
     let root = root.trim_end_matches('/').to_owned();
@@ -38,6 +41,21 @@ pub(super) fn start(script: &mut Script, of: &NodeContainer) {
         quoted(&inside.join("\n"))
     ));
     script.line(&format!("echo $! > {pid_file}"));
+}
+
+/// Mounts layers, with one above them for what is written; gives back where.
+fn layered(script: &mut Script, of: &NodeContainer, layers: &[PathBuf], writes: &Writes) -> String {
+    let root = format!("/run/{}.container.root", of.netns.name);
+    let above = match writes {
+        Writes::Above(upper) => upper.directory.display().to_string(),
+        Writes::Layer | Writes::Through => format!("/run/{}.container.layer", of.netns.name),
+    };
+    let lower: Vec<String> = layers.iter().map(|layer| layer.display().to_string()).collect();
+    let options = format!("lowerdir={},upperdir={above}/upper,workdir={above}/work", lower.join(":"));
+    let made = [root.clone(), format!("{above}/upper"), format!("{above}/work")].map(|path| quoted(&path));
+    script.line(&format!("mkdir -p {}", made.join(" ")));
+    script.line(&format!("mount -t overlay overlay -o {} {}", quoted(&options), quoted(&root)));
+    root
 }
 
 /// The command and what is around it once the root is its own.

@@ -87,7 +87,7 @@ fn sample(host: &ThrowAwayHost) -> String {
     sh(&format!(
         "cd {root}; cp bin/busybox bin/su; chmod 4755 bin/su; ln bin/su bin/other; mkdir -m 1777 var; mkdir -m 0 var/closed; \
          echo hers > etc/hers; chown 1234:5678 etc/hers; mkfifo -m 622 var/pipe; ln -s ../../etc/passwd etc/link; \
-         truncate -s 1G var/sparse; echo end >> var/sparse; setcap cap_net_raw+ep bin/busybox; \
+         truncate -s 32M var/sparse; echo end >> var/sparse; setcap cap_net_raw+ep bin/busybox; \
          touch -d '2001-02-03 04:05:06.789' etc/old; touch 'etc/a name with blanks' 'etc/a\\backslash'"
     ));
     root
@@ -250,6 +250,69 @@ fn an_import_that_is_stopped_or_killed_leaves_nothing() {
         sh(&format!("pkill -KILL -P {}; kill -KILL {}; true", writer.id(), writer.id()));
         writer.wait().unwrap();
         assert_eq!(child.wait().unwrap().code(), Some(1));
+        images.assert_empty();
+    });
+}
+
+#[test]
+fn a_zip_archive_is_an_image_and_is_trusted_no_more_than_others() {
+    ThrowAwayHost::run(|host| {
+        let images = Images::of(host);
+        let here = host.scratch().to_str().unwrap().to_owned();
+        let root = busybox(host, "rootfs");
+        let zipped = |entries: &str| {
+            sh(&format!(
+                r#"cd {here}; python3 - <<'END'
+import os, zipfile
+archive = zipfile.ZipFile("z.zip", "w", zipfile.ZIP_DEFLATED)
+def add(name, data, mode):
+    entry = zipfile.ZipInfo(name)
+    entry.create_system = 3
+    entry.external_attr = mode << 16
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(entry, data)
+{entries}
+archive.close()
+END"#
+            ));
+        };
+        zipped(&format!(
+            r#"for at, directories, files in os.walk("{root}"):
+    for name in directories:
+        add(os.path.relpath(os.path.join(at, name), "{root}") + "/", b"", 0o40755)
+    for name in files:
+        path = os.path.join(at, name)
+        inside = os.path.relpath(path, "{root}")
+        if os.path.islink(path):
+            add(inside, os.readlink(path).encode(), 0o120777)
+        else:
+            add(inside, open(path, "rb").read(), 0o104755)"#
+        ));
+        assert_eq!(images.ok(&["image", "import", &format!("{here}/z.zip")]), "z\n");
+        let layer = images.layers("z")[0].to_str().unwrap().to_owned();
+        let of = |directory: &str| {
+            sh(&format!(
+                "cd {directory} && find . -printf '%p %y %s %l\\n' | grep -v ' d ' | sort && sha256sum bin/busybox"
+            ))
+        };
+        assert_eq!(of(&layer), of(&root));
+        assert_eq!(sh(&format!("stat -c %a {layer}/bin/busybox {layer}/tmp")), "755\n755\n");
+        images.ok(&["image", "rm", "z"]);
+        for (entries, says) in [
+            (r#"add("../x", b"", 0o100644)"#, "has `..` in its path"),
+            (r#"add("/x", b"", 0o100644)"#, "has an absolute path"),
+            (r#"add("l", b"..", 0o120777); add("l/x", b"", 0o100644)"#, "goes through a symbolic link"),
+            (r#"add("zeros", bytes(20000000), 0o100644)"#, "larger than 10 MB"),
+        ] {
+            zipped(entries);
+            let said = images.fails(&["image", "import", &format!("{here}/z.zip"), "--max-size", "10M"], 1);
+            assert!(said.contains(says), "{entries}: {said}");
+            images.assert_empty();
+        }
+        zipped(r#"add("x", os.urandom(10000), 0o100644)"#);
+        sh(&format!("cd {here}; printf '\\377\\377\\377' | dd of=z.zip bs=1 seek=100 conv=notrunc status=none"));
+        let said = images.fails(&["image", "import", &format!("{here}/z.zip")], 1);
+        assert!(said.contains("is damaged"), "{said}");
         images.assert_empty();
     });
 }

@@ -16,6 +16,8 @@ mod exec;
 mod failure;
 mod frames;
 mod image;
+mod image_container;
+mod image_layers;
 mod inspect;
 mod interrupt;
 mod ipv6;

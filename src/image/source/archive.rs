@@ -1,4 +1,4 @@
-//! An archive of tar(5) that is a root file system, packed or not.
+//! An archive of tar(5), packed or not, that is a root file system, or holds an image of layers.
 
 use super::super::budget::{Metered, Told};
 use super::super::compression::Unpacked;
@@ -7,13 +7,13 @@ use super::super::error::ImageError;
 use super::super::store::Work;
 use super::super::tar::Archive;
 use super::super::unpack::{Contents, Unpacker};
-use super::{KNOWN, Made, Making};
+use super::{KNOWN, Made, Making, oci};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Makes its one layer.
-pub(super) fn make(path: &Path, making: &Making<'_>) -> Result<Made, ImageError> {
+/// Makes its one layer; or the layers of the image that is in it.
+pub(super) fn make(path: &Path, tag: Option<&str>, making: &Making<'_>) -> Result<Made, ImageError> {
     let name = path.display().to_string();
     let failed = |source| ImageError::Read { what: name.clone(), source };
     let file = File::open(path).map_err(failed)?;
@@ -23,6 +23,11 @@ pub(super) fn make(path: &Path, making: &Making<'_>) -> Result<Made, ImageError>
     let stream = Metered::new(Hashed::new(Unpacked::new(packed, &name)?), making.budget);
     let (contents, stream) = unpack(unpacker, stream, &name)?;
     let digest = stream.into_inner().digest();
+    if let Some(form) = oci::form_of(&layer.files()) {
+        // What is unpacked of it has nothing to do with how large the archive was.
+        let budget = making.budget.anew();
+        return oci::make(&layer.files(), form, tag, &Making { budget: &budget, ..*making });
+    }
     one_layer(making.work, &layer, digest, contents)
 }
 

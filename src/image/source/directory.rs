@@ -1,6 +1,7 @@
 //! A directory of the machine's that is a root file system. It is read, and nothing in it is followed anywhere.
 
 use super::super::budget::Metered;
+use super::super::config::ImageConfig;
 use super::super::entry::{Attributes, Entry, Kind, Part, Time};
 use super::super::error::ImageError;
 use super::super::unpack::Unpacker;
@@ -25,10 +26,19 @@ const READ: OFlags =
 
 /// Makes its one layer.
 pub(super) fn make(path: &Path, making: &Making<'_>) -> Result<Made, ImageError> {
+    make_with(path, None, making)
+}
+
+/// The same of what was just made: when that was, has no meaning, and the same files are to be the same layer.
+pub(super) fn make_timeless(path: &Path, config: ImageConfig, making: &Making<'_>) -> Result<Made, ImageError> {
+    Ok(Made { config, ..make_with(path, Some(Time::default()), making)? })
+}
+
+fn make_with(path: &Path, time: Option<Time>, making: &Making<'_>) -> Result<Made, ImageError> {
     let (layer, unpacker) = making.work.new_layer(making.budget, making.devices)?;
     let own = std::fs::metadata(making.work.store.path()).ok();
     let own = own.map(|own| (std::os::unix::fs::MetadataExt::dev(&own), std::os::unix::fs::MetadataExt::ino(&own)));
-    let reader = Reader { top: path, file_system: 0, links: BTreeMap::new(), store: own, making };
+    let reader = Reader { top: path, file_system: 0, links: BTreeMap::new(), store: own, time, making };
     let (contents, digest) = reader.read(unpacker.with_fingerprint())?.finish()?;
     let digest = digest.ok_or_else(|| ImageError::Unknown("the files have no digest".to_owned()))?;
     one_layer(making.work, &layer, digest, contents)
@@ -41,6 +51,8 @@ struct Reader<'a> {
     links: BTreeMap<(u64, u64), PathBuf>,
     /// The store, which is not to come into itself.
     store: Option<(u64, u64)>,
+    /// When all is said to have been changed, where that is not what the files say.
+    time: Option<Time>,
     making: &'a Making<'a>,
 }
 
@@ -104,7 +116,7 @@ impl Reader<'_> {
         }
         let from = self.top.join(path).display().to_string();
         if let Some(first) = self.links.get(&identity) {
-            let entry = entry(path, Kind::HardLink(first.clone()), &found, Vec::new());
+            let entry = self.entry(path, Kind::HardLink(first.clone()), &found, Vec::new());
             return unpacker.add(&entry, &mut io::empty(), &from).map(|()| false);
         }
         if kind == FileType::Directory {
@@ -134,7 +146,7 @@ impl Reader<'_> {
             },
             _ => Kind::Other,
         };
-        unpacker.add(&entry(path, kind, &found, Vec::new()), &mut io::empty(), &from).map(|()| false)
+        unpacker.add(&self.entry(path, kind, &found, Vec::new()), &mut io::empty(), &from).map(|()| false)
     }
 
     fn add_file(&self, unpacker: &mut Unpacker<'_>, file: OwnedFd, path: &Path, from: &str) -> Result<(), ImageError> {
@@ -142,31 +154,31 @@ impl Reader<'_> {
         let bytes = found.st_size.cast_unsigned();
         let parts = self.of(path, parts(&file, bytes))?;
         let attributes = self.of(path, attributes(&file))?;
-        let entry = entry(path, Kind::File { bytes, parts: parts.clone() }, &found, attributes);
+        let entry = self.entry(path, Kind::File { bytes, parts: parts.clone() }, &found, attributes);
         let data = PartsOf { file: file.into(), parts: parts.into_iter(), left: 0 };
         unpacker.add(&entry, &mut Metered::new(data, self.making.budget), from)
     }
 
     fn directory(&self, path: &Path, found: &Stat, opened: &OwnedFd) -> Result<Entry, ImageError> {
-        Ok(entry(path, Kind::Directory, found, self.of(path, attributes(opened))?))
+        Ok(self.entry(path, Kind::Directory, found, self.of(path, attributes(opened))?))
+    }
+
+    fn entry(&self, path: &Path, kind: Kind, found: &Stat, attributes: Attributes) -> Entry {
+        let nanoseconds = u32::try_from(found.st_mtime_nsec).unwrap_or_default();
+        Entry {
+            path: path.to_owned(),
+            kind,
+            mode: found.st_mode & 0o7777,
+            uid: found.st_uid.into(),
+            gid: found.st_gid.into(),
+            modified: self.time.unwrap_or(Time { seconds: found.st_mtime, nanoseconds }),
+            attributes,
+        }
     }
 
     fn of<T>(&self, path: &Path, answer: Result<T, Errno>) -> Result<T, ImageError> {
         let what = || self.top.join(path).display().to_string();
         answer.map_err(|errno| ImageError::Read { what: what(), source: errno.into() })
-    }
-}
-
-fn entry(path: &Path, kind: Kind, found: &Stat, attributes: Attributes) -> Entry {
-    let nanoseconds = u32::try_from(found.st_mtime_nsec).unwrap_or_default();
-    Entry {
-        path: path.to_owned(),
-        kind,
-        mode: found.st_mode & 0o7777,
-        uid: found.st_uid.into(),
-        gid: found.st_gid.into(),
-        modified: Time { seconds: found.st_mtime, nanoseconds },
-        attributes,
     }
 }
 

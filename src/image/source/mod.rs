@@ -2,6 +2,9 @@
 
 mod archive;
 mod directory;
+mod made_here;
+mod oci;
+mod zip;
 
 #[cfg(test)]
 pub(super) use archive::unpack;
@@ -40,13 +43,24 @@ pub(super) enum Source {
     Directory(PathBuf),
     /// A file of the machine's.
     File(PathBuf),
+    /// The machine's own busybox.
+    Busybox,
+    /// What debootstrap makes of this.
+    Debootstrap(String),
 }
 
 /// What can be written, for who has written something else.
-const KNOWN: &str = "a source is a directory, or an archive (.tar, .tar.gz, .tar.xz, .tar.zst)";
+const KNOWN: &str = "a source is a directory, an archive (.tar, .tar.gz, .tar.xz, .tar.zst, .zip), an OCI image layout or what `docker save` has written, busybox, \
+     or debootstrap:SUITE";
 
 impl Source {
     pub(super) fn of(text: &str) -> Result<Self, ImageError> {
+        if text == "busybox" {
+            return Ok(Self::Busybox);
+        }
+        if let Some(suite) = text.strip_prefix("debootstrap:") {
+            return Ok(Self::Debootstrap(suite.to_owned()));
+        }
         let path = Path::new(text);
         match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => Ok(Self::Directory(path.to_owned())),
@@ -60,7 +74,11 @@ impl Source {
 
     /// What it calls itself.
     pub(super) fn own_name(&self) -> String {
-        let (Self::Directory(path) | Self::File(path)) = self;
+        let path = match self {
+            Self::Directory(path) | Self::File(path) => path,
+            Self::Busybox => return "busybox".to_owned(),
+            Self::Debootstrap(suite) => return suite.split(',').next().unwrap_or_default().to_owned(),
+        };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
         let name = absolute.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let Self::Directory(_) = self {
@@ -70,10 +88,17 @@ impl Source {
         [".tar", ".tgz", ".txz", ".zip"].iter().find_map(|end| packed.strip_suffix(end)).unwrap_or(packed).to_owned()
     }
 
-    pub(super) fn make(&self, making: &Making<'_>, _settings: &Settings) -> Result<Made, ImageError> {
+    pub(super) fn make(&self, making: &Making<'_>, settings: &Settings) -> Result<Made, ImageError> {
+        let tag = settings.tag.as_deref();
         match self {
-            Self::Directory(path) => directory::make(path, making),
-            Self::File(path) => archive::make(path, making),
+            Self::Directory(path) => match oci::form_of(path) {
+                Some(form) => oci::make(path, form, tag, making),
+                None => directory::make(path, making),
+            },
+            Self::File(path) if zip::is_one(path) => zip::make(path, making),
+            Self::File(path) => archive::make(path, tag, making),
+            Self::Busybox => made_here::busybox(making),
+            Self::Debootstrap(suite) => made_here::debootstrap(suite, making),
         }
     }
 }

@@ -27,7 +27,6 @@ impl Store {
 }
 
 impl Locked<'_> {
-    #[allow(dead_code, reason = "for OCI layers, which come next")]
     /// What is in a layer, where that is there.
     pub(super) fn contents(&self, digest: &Digest) -> Result<Option<Contents>, ImageError> {
         read(&self.store.layer(digest).join(CONTENTS))

@@ -20,6 +20,8 @@ pub struct Usage {
     pub unused_bytes: u64,
     /// What is being imported, and what is left of imports that were ended.
     pub unfinished_bytes: u64,
+    /// What containers have written.
+    pub containers_bytes: u64,
     /// All of it.
     pub all_bytes: u64,
 }
@@ -49,6 +51,7 @@ impl Store {
             images: images.iter().map(|image| (image.name.clone(), ImageUsage::default())).collect(),
             unused_bytes: 0,
             unfinished_bytes: bytes_below(&self.root.join("tmp")),
+            containers_bytes: bytes_below(&self.root.join("containers")),
             all_bytes: 0,
         };
         for (digest, bytes) in sizes {
@@ -62,7 +65,7 @@ impl Store {
             usage.unused_bytes += if users.is_empty() { bytes } else { 0 };
             usage.all_bytes += bytes;
         }
-        usage.all_bytes += usage.unfinished_bytes;
+        usage.all_bytes += usage.unfinished_bytes + usage.containers_bytes;
         Ok(usage)
     }
 }

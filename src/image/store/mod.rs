@@ -5,17 +5,20 @@
 //! layers/sha256-…/files/      a layer as overlayfs has it; never changed, and written to by nobody
 //! layers/sha256-…/layer.json  what is in it
 //! images/NAME.json            an image: its layers, and how it is run
+//! containers/…/               what a container writes that stands on an image, and which that is
 //! tmp/…/                      what is being imported, and what is being removed; `lock` in it is held by who does that
 //! ```
 //!
 //! Only root looks in: what is in an image may be executable as root, by whoever finds it.
 
+mod claims;
 mod layers;
 mod measure;
 mod prune;
 mod record;
 mod work;
 
+pub use claims::{Claim, Footing};
 pub use measure::Usage;
 pub use prune::Pruned;
 pub use record::{ImageRecord, LayerRecord};
@@ -36,7 +39,7 @@ use std::path::{Path, PathBuf};
 const DIRECTORY: u32 = 0o700;
 
 /// The places in it.
-const PLACES: [&str; 3] = ["layers", "images", "tmp"];
+const PLACES: [&str; 4] = ["layers", "images", "containers", "tmp"];
 
 /// The store of a directory.
 #[derive(Debug, Clone)]

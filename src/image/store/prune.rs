@@ -18,6 +18,8 @@ pub struct Pruned {
     pub layers: Vec<Digest>,
     /// How many imports had been ended before they were done.
     pub unfinished: usize,
+    /// How many containers were no more whose files were there.
+    pub containers: usize,
 }
 
 impl Store {
@@ -29,6 +31,10 @@ impl Store {
         // Where there is no store, none is made.
         self.image(name)?;
         let locked = self.lock()?;
+        let users = locked.users(name)?;
+        if !users.is_empty() {
+            return Err(ImageError::InUse { name: name.clone(), users });
+        }
         let path = self.image_path(name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -39,15 +45,14 @@ impl Store {
         locked.prune()
     }
 
-    /// Removes what nobody needs: layers, and what is left of imports that were ended.
+    /// Removes what nobody needs: layers, what is left of imports that were ended, and of containers that are no more.
     ///
     /// # Errors
     /// When something can't be looked at or removed.
     pub fn prune(&self) -> Result<Pruned, ImageError> {
-        match self.lock_existing()? {
-            Some(locked) => locked.prune(),
-            None => Ok(Pruned::default()),
-        }
+        let containers = self.sweep()?;
+        let Some(locked) = self.lock_existing()? else { return Ok(Pruned::default()) };
+        Ok(Pruned { containers, ..locked.prune()? })
     }
 }
 
@@ -64,12 +69,13 @@ impl Locked<'_> {
             remove_tree(path)?;
         }
         work.end()?;
-        Ok(Pruned { layers, unfinished })
+        Ok(Pruned { layers, unfinished, containers: 0 })
     }
 
-    /// The layers that images have, and those on which a running import counts.
+    /// The layers that images and containers have, and those on which a running import counts.
     fn needed(&self, left: &[Left]) -> Result<BTreeSet<Digest>, ImageError> {
         let mut needed: BTreeSet<Digest> = self.pinned(left)?.into_iter().collect();
+        needed.extend(self.claimed()?);
         for image in self.store.images()? {
             needed.extend(image.layers.iter().map(|layer| layer.digest));
         }

@@ -131,7 +131,6 @@ impl Work<'_> {
         Ok(path)
     }
 
-    #[allow(dead_code, reason = "for OCI layers, which come next")]
     /// A layer of the store, which is to stay until this ends; `None` where there is none.
     pub(in crate::image) fn use_layer(&self, digest: &Digest) -> Result<Option<(LayerRecord, Contents)>, ImageError> {
         let locked = self.store.lock()?;

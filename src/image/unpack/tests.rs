@@ -116,8 +116,12 @@ fn nothing_leads_out_of_the_image() {
     assert_eq!(Scratch::refused(&archive().link("l", "..").file("l/secret").done()), Refusal::ThroughLink);
     assert_eq!(Scratch::refused(&archive().link("l", "/").directory("l/a/b").done()), Refusal::ThroughLink);
     assert_eq!(Scratch::refused(&archive().link("l", "..").hard("a", "l/secret").done()), Refusal::ThroughLink);
-    assert_eq!(Scratch::refused(&archive().link("l", "..").file("l/.wh.secret").done()), Refusal::ThroughLink);
-    assert_eq!(Scratch::refused(&archive().link("l", "..").file("l/.wh..wh..opq").done()), Refusal::ThroughLink);
+    // What is gone below a link of the same layer is gone with what the link hides.
+    let gone = archive().link("l", "..").file("l/.wh.secret").file("l/.wh..wh..opq").file("f").file("f/.wh.x");
+    Scratch::new().unpacked(&gone.done());
+    let scratch = Scratch::new();
+    scratch.unpacked(&archive().file("f/.wh.x").file("f/.wh.y").file("f").done());
+    assert!(scratch.at("f").is_file());
     let deep = archive().directory("a/b/c").link("a/b/d", "../../..").file("a/b/d/secret").done();
     assert_eq!(Scratch::refused(&deep), Refusal::ThroughLink);
     // A directory that was there, and is asked for again after something else has taken its place.
@@ -299,4 +303,40 @@ fn holes_stay_holes() {
     let file = fs::File::open(scratch.at("sparse")).unwrap();
     std::os::unix::fs::FileExt::read_exact_at(&file, &mut read, 8 << 20).unwrap();
     assert_eq!(read, [7; 4096]);
+}
+
+/// A path of names that mean something.
+fn some_path() -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let name = prop::sample::select(vec!["a", "b", "c", "..", ".", "", ".wh.a", ".wh.b", ".wh..wh..opq", "secret"]);
+    prop::collection::vec(name, 1..5).prop_map(|names| names.join("/"))
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 512, ..Default::default() })]
+    /// Whatever an archive says, what is outside of the directory stays as it is, and what is inside is what was asked for.
+    #[test]
+    fn whatever_comes_stays_inside(entries in proptest::collection::vec((0..6_u8, some_path(), some_path()), 1..12)) {
+        let scratch = Scratch::new();
+        let archive = entries.iter().fold(archive(), |archive, (kind, path, link)| match kind {
+            0 | 1 => archive.file(path),
+            2 => archive.directory(path),
+            3 => archive.link(path, link),
+            4 => archive.hard(path, link),
+            _ => archive.entry(EntryType::Char, path, "", b""),
+        });
+        // Refused or not: `unpack` looks whether anything has got out.
+        let _ = scratch.unpack(&archive.done(), "1M", Devices::LeaveOut);
+        let mut left = vec![scratch.at("")];
+        while let Some(directory) = left.pop() {
+            for entry in fs::read_dir(directory).unwrap() {
+                let entry = entry.unwrap();
+                let found = entry.metadata().unwrap();
+                assert!(!found.file_type().is_char_device() || found.rdev() == 0, "{}", entry.path().display());
+                if found.is_dir() {
+                    left.push(entry.path());
+                }
+            }
+        }
+    }
 }

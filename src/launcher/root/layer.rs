@@ -1,6 +1,6 @@
-//! A layer in memory above the files of a root (overlayfs on tmpfs; kernel documentation, filesystems/overlayfs.rst).
+//! A layer above the files of a root, in memory or on a disk (overlayfs; kernel documentation, filesystems/overlayfs.rst).
 //!
-//! Both mounts are made without a place in the tree, and the lower directory is given by its descriptor. Before Linux 6.15
+//! The mounts are made without a place in the tree, and the directories are given by their descriptors. Before Linux 6.15
 //! overlayfs wants its layers attached and by name: then the tmpfs lies above the machine's root, and goes with it in `pivot`.
 
 use super::inside::open_directory;
@@ -15,6 +15,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, mount,
 };
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 const MEMORY: &str = "tmpfs";
@@ -24,16 +26,48 @@ const OVERLAY: &str = "overlay";
 #[derive(Debug)]
 pub(in crate::launcher) struct Prepared(OwnedFd);
 
-/// Makes the machine's own root with a layer above it, attached nowhere, where a container with a user namespace of its own is to
-/// have that: the kernel does not let such a one leave out what is mounted in the machine's root. Nothing where it is not wanted,
-/// or can't be had.
+/// Makes a root with a layer above it, attached nowhere, where a container with a user namespace of its own is to have the
+/// machine's own root: the kernel does not let such a one leave out what is mounted in that. Or layers of files: those may be
+/// where nobody of its user namespace gets. Nothing where it is not wanted, or can't be had.
 pub(in crate::launcher) fn prepare(root: &Root, namespaces: &Namespaces) -> Option<Prepared> {
-    let Root::Own(RootFileSystem { source: RootSource::Host, writes: Writes::Layer, .. }) = root else { return None };
-    if namespaces.user.is_none() || fault::lacks("open_tree") || fault::lacks("overlay_by_descriptor") {
+    let Root::Own(RootFileSystem { source, writes, .. }) = root else { return None };
+    let is_wanted = match source {
+        RootSource::Directory(_) => false,
+        RootSource::Host => *writes == Writes::Layer,
+        RootSource::Layers(_) => rustix::process::geteuid().is_root(),
+    };
+    if namespaces.user.is_none() || !is_wanted || fault::lacks("open_tree") || fault::lacks("overlay_by_descriptor") {
         return None;
     }
-    let lower = open_directory(Path::new("/")).ok()?;
-    detached(&lower, false).ok().map(Prepared)
+    let layers = Layers::open(&base::files_of(source).0, writes).ok()?;
+    detached(&layers, false).ok().map(Prepared)
+}
+
+/// The directories of a root with a layer above it, open.
+pub(super) struct Layers {
+    /// Those for files, the uppermost first.
+    lower: Vec<OwnedFd>,
+    /// That for what is written; a new one in memory where there is none.
+    above: Option<OwnedFd>,
+}
+
+impl Layers {
+    pub(super) fn open(lower: &[&Path], writes: &Writes) -> Result<Self, Failure> {
+        let lower = lower.iter().map(|path| open_directory(path)).collect::<Result<_, _>>()?;
+        let above = match writes {
+            Writes::Above(upper) => {
+                let make = || Step::Make { path: upper.directory.clone() };
+                DirBuilder::new().mode(0o700).recursive(true).create(&upper.directory).during(make)?;
+                Some(open_directory(&upper.directory)?)
+            }
+            Writes::Layer | Writes::Through => None,
+        };
+        Ok(Self { lower, above })
+    }
+
+    fn uppermost(&self) -> Result<&OwnedFd, Errno> {
+        self.lower.first().ok_or(Errno::INVAL)
+    }
 }
 
 impl Prepared {
@@ -46,11 +80,31 @@ impl Prepared {
     }
 }
 
-/// Attaches the lower directory with a layer above it.
-pub(super) fn attach(lower: &OwnedFd, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {
-    let what = || Step::Mount { what: "a layer in memory (overlayfs)".into(), at: "/".into() };
+/// Removes what goes with a container that has ended: the layer that it has written to, where that is not kept.
+///
+/// # Errors
+/// When something can't be removed.
+pub fn remove(root: &Root) -> Result<(), Failure> {
+    let Root::Own(RootFileSystem { writes: Writes::Above(upper), .. }) = root else { return Ok(()) };
+    for path in &upper.goes {
+        let removed = match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+            Ok(_) => std::fs::remove_file(path),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.during(|| Step::of(format!("remove {}", path.display())))?,
+        }
+    }
+    Ok(())
+}
+
+/// Attaches directories with a layer above them.
+pub(super) fn attach(layers: &Layers, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {
+    let what = || Step::Mount { what: "a layer above the root's files (overlayfs)".into(), at: "/".into() };
     if !fault::lacks("open_tree") && !fault::lacks("overlay_by_descriptor") {
-        match detached(lower, in_user_namespace) {
+        match detached(layers, in_user_namespace) {
             Ok(root) => {
                 tree::attach(&root, machine).during(what)?;
                 return Ok(root);
@@ -61,18 +115,27 @@ pub(super) fn attach(lower: &OwnedFd, machine: &OwnedFd, in_user_namespace: bool
             Err(errno) => return Err(errno).during(what),
         }
     }
-    by_name(lower, in_user_namespace).during(what)
+    by_name(layers, in_user_namespace).during(what)
 }
 
-fn detached(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
-    let memory = fsopen(MEMORY, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&memory, "mode", "700")?;
-    fsconfig_create(&memory)?;
-    let memory = fsmount(&memory, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-    let [upper, work] = directories(&memory, lower)?;
+fn detached(layers: &Layers, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+    // There until the overlay is: a mount that is attached nowhere goes with its last descriptor.
+    let memory;
+    let above = if let Some(above) = &layers.above {
+        above
+    } else {
+        let context = fsopen(MEMORY, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(&context, "mode", "700")?;
+        fsconfig_create(&context)?;
+        memory = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+        &memory
+    };
+    let [upper, work] = directories(above, layers.uppermost()?)?;
     let overlay = fsopen(OVERLAY, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&overlay, "source", OVERLAY)?;
-    fsconfig_set_fd(&overlay, "lowerdir+", lower)?;
+    for lower in &layers.lower {
+        fsconfig_set_fd(&overlay, "lowerdir+", lower)?;
+    }
     fsconfig_set_fd(&overlay, "upperdir", &upper)?;
     fsconfig_set_fd(&overlay, "workdir", &work)?;
     if in_user_namespace {
@@ -82,12 +145,16 @@ fn detached(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> 
     fsmount(&overlay, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
 }
 
-fn by_name(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
-    mount(MEMORY, "/", MEMORY, MountFlags::empty(), c"mode=700")?;
-    let memory = base::uppermost()?;
-    let [upper, work] = directories(&memory, lower)?;
-    let [lower, upper, work] = [lower, &upper, &work].map(tree::by_descriptor);
-    let mut options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+fn by_name(layers: &Layers, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+    let [upper, work] = if let Some(above) = &layers.above {
+        directories(above, layers.uppermost()?)?
+    } else {
+        mount(MEMORY, "/", MEMORY, MountFlags::empty(), c"mode=700")?;
+        directories(&base::uppermost()?, layers.uppermost()?)?
+    };
+    let lower: Vec<String> = layers.lower.iter().map(tree::by_descriptor).collect();
+    let [upper, work] = [&upper, &work].map(tree::by_descriptor);
+    let mut options = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
     if in_user_namespace {
         options.push_str(",userxattr");
     }
@@ -100,12 +167,16 @@ fn by_name(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
 /// the owner of the one below.
 fn directories(memory: &OwnedFd, lower: &OwnedFd) -> Result<[OwnedFd; 2], Errno> {
     let below = fstat(lower)?;
-    mkdirat(memory, "upper", Mode::from_raw_mode(below.st_mode))?;
-    mkdirat(memory, "work", Mode::from_raw_mode(0o700))?;
+    let at = |name, mode| match mkdirat(memory, name, Mode::from_raw_mode(mode)) {
+        Err(Errno::EXIST) => Ok(false), // of a container that was there before, and has kept it
+        made => made.map(|()| true),
+    };
+    let is_new = at("upper", below.st_mode)?;
+    at("work", 0o700)?;
     let open = |name| openat(memory, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let directories = [open("upper")?, open("work")?];
     let made = fstat(&directories[0])?;
-    if (made.st_uid, made.st_gid) != (below.st_uid, below.st_gid) {
+    if is_new && (made.st_uid, made.st_gid) != (below.st_uid, below.st_gid) {
         match fchown(directories[0].as_fd(), Some(Uid::from_raw(below.st_uid)), Some(Gid::from_raw(below.st_gid))) {
             // Nobody in this user namespace: then it is root's inside.
             Err(Errno::INVAL | Errno::PERM) => {}
