@@ -165,3 +165,27 @@ fn nodes_stand_on_images() {
         assert!(images.fails(&["up", &absent], 2).contains("there is no image b; there is a"));
     });
 }
+
+#[test]
+fn an_ordinary_user_has_images_too() {
+    ThrowAwayHost::run(|host| {
+        let here = host.scratch().to_str().unwrap().to_owned();
+        let nslab = env!("CARGO_BIN_EXE_nslab");
+        // Whoever has built it may have closed the way there.
+        sh(&format!("chmod 755 {here}; cp {nslab} {here}/nslab; mkdir {here}/home; chown 1234:1234 {here}/home"));
+        let user = |script: &str| {
+            sh(&format!(
+                "cd {here}; setpriv --reuid 1234 --regid 1234 --clear-groups env -i PATH=$PATH:{here} HOME={here}/home sh -ec '{script}'"
+            ))
+        };
+        assert_eq!(user("nslab image import busybox"), "busybox\n");
+        let said = user(
+            "nslab launch -U --image busybox sh -ec \"id -u; rm -r /var; mkdir -m 0 /var; echo x > /etc/hosts; cat /etc/hosts\"",
+        );
+        assert_eq!(said, "0\nx\n");
+        assert_eq!(user("ls home/.local/share/nslab/images/containers"), "", "nothing is left");
+        user("nslab image rm busybox");
+        let usage: serde_json::Value = serde_json::from_str(&user("nslab --json image du")).unwrap();
+        assert_eq!(usage["all_bytes"], 0);
+    });
+}

@@ -50,8 +50,8 @@ impl Store {
         let mut usage = Usage {
             images: images.iter().map(|image| (image.name.clone(), ImageUsage::default())).collect(),
             unused_bytes: 0,
-            unfinished_bytes: bytes_below(&self.root.join("tmp")),
-            containers_bytes: bytes_below(&self.root.join("containers")),
+            unfinished_bytes: bytes_in(&self.root.join("tmp"))?,
+            containers_bytes: bytes_in(&self.root.join("containers"))?,
             all_bytes: 0,
         };
         for (digest, bytes) in sizes {
@@ -68,6 +68,11 @@ impl Store {
         usage.all_bytes += usage.unfinished_bytes + usage.containers_bytes;
         Ok(usage)
     }
+}
+
+/// What is in a directory, itself not counted.
+fn bytes_in(directory: &Path) -> Result<u64, ImageError> {
+    Ok(entries(directory)?.iter().map(|name| bytes_below(&directory.join(name))).sum())
 }
 
 /// What is below a directory, itself counted; a file with several names once.
