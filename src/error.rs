@@ -83,6 +83,9 @@ pub enum Error {
     /// A container of a lab could not be started.
     #[error(transparent)]
     Container(#[from] crate::apply::EffectError),
+    /// An image can't be had.
+    #[error(transparent)]
+    Image(#[from] crate::image::ImageError),
     /// A probe can't be made.
     #[error(transparent)]
     Check(#[from] CheckError),
@@ -161,6 +164,8 @@ impl Error {
             Self::Apply(error) if error.is_lacking() => 3,
             Self::Apply(error) if error.is_usage() => 2,
             Self::Host(error) if error.is_lacking() => 3,
+            Self::Image(error) if error.is_usage() => 2,
+            Self::Image(error) if error.is_lacking() => 3,
             _ => 1,
         }
     }

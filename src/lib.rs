@@ -19,6 +19,7 @@ mod directory;
 mod error;
 mod fault;
 pub mod host;
+pub mod image;
 mod lab;
 pub mod launcher;
 pub mod model;

@@ -22,21 +22,28 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("state", &["model", "spec", "plan", "directory"]),
     ("host", &["model", "observed", "directory"]),
     ("launcher", &["model", "observed", "directory"]),
+    ("image", &["model"]),
     ("observe", &["model", "desired", "observed", "host", "launcher"]),
     ("apply", &["model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "observe", "directory"]),
     ("check", &["model", "spec", "host"]),
     ("report", &["model", "plan"]),
-    ("error", &["model", "topology", "spec", "desired", "plan", "state", "host", "launcher", "apply", "check"]),
+    (
+        "error",
+        &["model", "topology", "spec", "desired", "plan", "state", "host", "launcher", "image", "apply", "check"],
+    ),
     (
         "lab",
         &[
-            "model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "observe", "apply", "check",
-            "report", "error",
+            "model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "image", "observe", "apply",
+            "check", "report", "error",
         ],
     ),
     (
         "cli",
-        &["model", "topology", "spec", "plan", "state", "host", "launcher", "apply", "check", "report", "error", "lab"],
+        &[
+            "model", "topology", "spec", "plan", "state", "host", "launcher", "image", "apply", "check", "report",
+            "error", "lab",
+        ],
     ),
 ];
 

@@ -87,6 +87,7 @@ impl HostEffects {
         self.host().end_with_environment(&of.netns.name, name, &value).await?;
         fault::chance()?;
         remove_cgroup(of.cgroup.clone()).await.map_err(failed)?;
+        remove_written(of.container.root.clone()).await.map_err(failed)?;
         forget(&of.directory).map_err(|error| failed(failure("remove what is written down of it", &error)))?;
         fault::point(|| "after forgetting the container".into());
         Ok(())
@@ -144,6 +145,12 @@ pub async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
         None => Ok(()),
     });
     removed.await.unwrap_or_else(|_| Err(ended("remove the container's cgroup")))
+}
+
+/// Removes what a container has written that is to go with it.
+async fn remove_written(root: Root) -> Result<(), Failure> {
+    let removed = tokio::task::spawn_blocking(move || launcher::remove_written(&root)).await;
+    removed.unwrap_or_else(|_| Err(ended("remove what the container has written")))
 }
 
 /// Hands the launcher what it is to start, and waits for what it says. One that says nothing in time is killed, with what it has

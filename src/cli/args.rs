@@ -1,6 +1,7 @@
 //! The command line as types. Parsing only: nothing here looks at the machine.
 
 use super::args_container::{Containers, KillArguments, LogsArguments};
+use super::args_image::ImageVerb;
 use super::args_launch::LaunchArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
@@ -68,6 +69,9 @@ pub(crate) struct Global {
     /// Where nslab keeps what it knows of its labs
     #[arg(long, global = true, env = "NSLAB_STATE_DIR", value_name = "DIR", default_value = "/run/nslab")]
     pub(crate) state_dir: PathBuf,
+    /// Where images are kept; /var/lib/nslab/images for root without
+    #[arg(long, global = true, env = "NSLAB_IMAGE_DIR", value_name = "DIR")]
+    pub(crate) image_dir: Option<PathBuf>,
     /// Where Open vSwitch's database is: unix:PATH, tcp:HOST:PORT or ssl:HOST:PORT
     #[arg(long, global = true, env = "NSLAB_OVSDB", value_name = "TARGET", value_parser = ovsdb_target)]
     pub(crate) ovsdb: Option<String>,
@@ -173,6 +177,11 @@ pub(crate) enum Verb {
         /// The containers
         #[arg(value_name = "NAME", required = true)]
         names: Vec<ContainerName>,
+    },
+    /// Make, list and remove the images that containers stand on
+    Image {
+        #[command(subcommand)]
+        verb: ImageVerb,
     },
     /// Ping from one node to another
     Ping(PingArguments),

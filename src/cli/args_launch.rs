@@ -1,7 +1,7 @@
 //! The arguments of `launch`.
 
-use crate::model::ContainerName;
 use crate::model::container::{Capability, Cpus, IdMap, MemorySize, Mount, MountKind, User};
+use crate::model::{ContainerName, ImageName};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -43,23 +43,29 @@ pub(crate) struct LaunchArguments {
     /// An existing network namespace: NODE, LAB/NODE, a name in /run/netns, a path or pid:N; wins over -n
     #[arg(short = 'N', value_name = "NETNS", help_heading = NAMESPACES)]
     pub(crate) netns: Option<String>,
-    /// With --rootfs: namespaces that are the caller's all the same
-    #[arg(long, value_name = "NS", value_enum, value_delimiter = ',', requires = "rootfs", help_heading = NAMESPACES)]
+    /// With --rootfs or --image: namespaces that are the caller's all the same
+    #[arg(long, value_name = "NS", value_enum, value_delimiter = ',', requires = "own_root", help_heading = NAMESPACES)]
     pub(crate) share: Vec<Shared>,
     /// The host name, in a new UTS namespace
     #[arg(short = 'H', value_name = "HOSTNAME", value_parser = hostname)]
     pub(crate) hostname: Option<String>,
     /// The directory that is its root, or `host`: the machine's own, with a layer for what is written
-    #[arg(long, value_name = "DIR", help_heading = ROOT)]
+    #[arg(long, value_name = "DIR", group = "own_root", help_heading = ROOT)]
     pub(crate) rootfs: Option<PathBuf>,
+    /// The image that it stands on (`nslab image`); a command, variables, directory and user that are not given are the image's
+    #[arg(long, value_name = "NAME", group = "own_root", help_heading = ROOT)]
+    pub(crate) image: Option<ImageName>,
+    /// With --image and --name: keep what it writes, for the next one of that name
+    #[arg(long, requires = "image", requires = "name", help_heading = ROOT)]
+    pub(crate) keep: bool,
     /// Leave the root's directory as it is: what is written goes with the container
     #[arg(long, requires = "rootfs", help_heading = ROOT)]
     pub(crate) read_only: bool,
     /// Show a file or directory of the machine's in it
-    #[arg(long, value_name = "SRC:DST[:ro]", value_parser = bind, requires = "rootfs", help_heading = ROOT)]
+    #[arg(long, value_name = "SRC:DST[:ro]", value_parser = bind, requires = "own_root", help_heading = ROOT)]
     pub(crate) bind: Vec<Mount>,
     /// An empty file system in memory in it
-    #[arg(long, value_name = "DST", value_parser = tmpfs, requires = "rootfs", help_heading = ROOT)]
+    #[arg(long, value_name = "DST", value_parser = tmpfs, requires = "own_root", help_heading = ROOT)]
     pub(crate) tmpfs: Vec<Mount>,
     /// How much memory it may use, as in 100M
     #[arg(long, value_name = "SIZE", help_heading = LIMITS)]
@@ -73,14 +79,14 @@ pub(crate) struct LaunchArguments {
     /// How many processes and threads
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = LIMITS)]
     pub(crate) pids: Option<u32>,
-    /// With --rootfs: a capability beside Docker's default ones, or `all`
-    #[arg(long, value_name = "X", value_parser = capabilities, requires = "rootfs", help_heading = RIGHTS)]
+    /// With --rootfs or --image: a capability beside Docker's default ones, or `all`
+    #[arg(long, value_name = "X", value_parser = capabilities, requires = "own_root", help_heading = RIGHTS)]
     pub(crate) cap_add: Vec<Capabilities>,
-    /// With --rootfs: a capability less, or `all`
-    #[arg(long, value_name = "X", value_parser = capabilities, requires = "rootfs", help_heading = RIGHTS)]
+    /// With --rootfs or --image: a capability less, or `all`
+    #[arg(long, value_name = "X", value_parser = capabilities, requires = "own_root", help_heading = RIGHTS)]
     pub(crate) cap_drop: Vec<Capabilities>,
-    /// With --rootfs: all capabilities, all system calls, nothing hidden
-    #[arg(long, requires = "rootfs", conflicts_with_all = ["cap_add", "cap_drop"], help_heading = RIGHTS)]
+    /// With --rootfs or --image: all capabilities, all system calls, nothing hidden
+    #[arg(long, requires = "own_root", conflicts_with_all = ["cap_add", "cap_drop"], help_heading = RIGHTS)]
     pub(crate) privileged: bool,
     /// Who runs the command, by numbers
     #[arg(long, value_name = "UID[:GID]", value_parser = user, help_heading = RIGHTS)]
@@ -102,7 +108,7 @@ pub(crate) struct LaunchArguments {
     #[arg(long)]
     pub(crate) rm: bool,
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(required_unless_present = "image", trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,
 }
 
@@ -115,10 +121,11 @@ const EXAMPLES: &str = "\
 Examples:
   nslab launch -N net1 -H zion --rootfs /opt/container/rootfs /bin/bash    a shell in a container in a node
   nslab launch --rootfs host --memory 100M python3                         the machine's own files, and no harm to them
+  nslab launch --image debian                                              what an image has to run
   nslab launch -U --rootfs ~/rootfs /bin/sh                                the same without root
   nslab launch -n -u -i -m -p -N net1 -H zion chroot /opt/container/rootfs /bin/bash    as in old notes
 
-Without --rootfs, nothing but the namespaces asked for is new, and the command may do what the caller may. With it,
+Without --rootfs or --image, nothing but the namespaces asked for is new, and the command may do what the caller may. With it,
 everything but the user namespace is new, and the command may do what Docker's containers may by default. Exit codes:
 the command's own; 125, 126, 127 as env(1); 2 bad usage.";
 

@@ -5,13 +5,14 @@ use super::args_launch::{LaunchArguments, Shared};
 use super::{exec, render, select};
 use crate::Error;
 use crate::host::{NAMES_DIRECTORY, PIN_DIRECTORY};
+use crate::image::Claim;
 use crate::lab::Nslab;
 use crate::launcher::{self, Launch, Output};
-use crate::model::PinName;
 use crate::model::container::{
     Capability, Container, Environment, Limits, Mount, MountKind, Namespaces, NetworkOf, Rights, Root, RootFileSystem,
     RootSource, User, UserMaps, Writes,
 };
+use crate::model::{ImageName, PinName};
 use crate::state::StateRoot;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,11 @@ use std::process::ExitCode;
 /// Becomes the launcher, and returns what to exit with.
 pub(super) fn launch(global: &Global, arguments: LaunchArguments) -> ExitCode {
     match asked_for(global, arguments) {
-        Ok(launch) => launcher::become_launcher(&launch).unwrap_or_else(|failure| failed(&failure.into())),
+        Ok(Asked { launch, .. }) => launcher::become_launcher(&launch).unwrap_or_else(|failure| {
+            // It has not come to that.
+            let _ = launcher::remove_written(&launch.container.root);
+            failed(&failure.into())
+        }),
         Err(error) => failed(&error),
     }
 }
@@ -29,10 +34,10 @@ pub(super) fn launch(global: &Global, arguments: LaunchArguments) -> ExitCode {
 pub(super) async fn detach(nslab: &Nslab, global: &Global, arguments: LaunchArguments) -> ExitCode {
     let (name, remove) = (arguments.name.clone(), arguments.rm);
     let started = match asked_for(global, arguments) {
-        Ok(launch) if !launch.container.namespaces.pid => Err(Error::Usage(
+        Ok(Asked { launch, .. }) if !launch.container.namespaces.pid => Err(Error::Usage(
             "--detach wants a PID namespace, with which all of the container ends: add -p, or --rootfs".to_owned(),
         )),
-        Ok(launch) => nslab.launch(launch, name, remove).await,
+        Ok(Asked { launch, claim }) => nslab.launch(launch, name, remove, claim).await,
         Err(error) => Err(error),
     };
     match started {
@@ -48,18 +53,33 @@ fn failed(error: &Error) -> ExitCode {
     render::error(error);
     ExitCode::from(match error {
         Error::Usage(_) | Error::NoSuchNode { .. } | Error::WhichLab { .. } => 2,
+        Error::Image(error) if error.is_usage() => 2,
         Error::Launcher(failure) => failure.exit_code(),
         _ => exec::OWN_FAILURE,
     })
 }
 
-fn asked_for(global: &Global, arguments: LaunchArguments) -> Result<Launch, Error> {
+/// What is asked for.
+struct Asked {
+    launch: Launch,
+    /// The image that it stands on, in whose store it is called so.
+    claim: Option<(String, Claim)>,
+}
+
+fn asked_for(global: &Global, mut arguments: LaunchArguments) -> Result<Asked, Error> {
+    let standing = arguments.image.clone().map(|image| stand(global, &mut arguments, &image)).transpose()?;
     let namespaces = namespaces(global, &arguments)?;
     let rights = rights(&arguments);
     let name = arguments.hostname.clone().unwrap_or_else(|| program(&arguments.command));
     let limits = Limits { memory: arguments.memory, swap: arguments.swap, cpus: arguments.cpus, pids: arguments.pids };
     let cgroup = if limits.is_none() { None } else { Some(launcher::cgroup_of_caller()?) };
-    let root = root(&arguments, &namespaces.network)?;
+    let (root, claim) = match standing {
+        Some(Standing { source, writes, name, claim }) => {
+            let mounts = mounts(&arguments, &namespaces.network);
+            (Root::Own(RootFileSystem { source, writes, mounts }), Some((name, claim)))
+        }
+        None => (root(&arguments, &namespaces.network)?, None),
+    };
     let container = Container {
         environment: Environment { inherited: root == Root::Callers, variables: arguments.env.into_iter().collect() },
         command: arguments.command,
@@ -71,7 +91,49 @@ fn asked_for(global: &Global, arguments: LaunchArguments) -> Result<Launch, Erro
         rights,
         limits,
     };
-    Ok(Launch { name, container, cgroup, output: Output::Callers, verbose: global.verbose > 0 })
+    let launch = Launch { name, container, cgroup, output: Output::Callers, verbose: global.verbose > 0 };
+    Ok(Asked { launch, claim })
+}
+
+/// What a container stands on that is one of an image.
+struct Standing {
+    source: RootSource,
+    writes: Writes,
+    name: String,
+    claim: Claim,
+}
+
+/// Claims the image, and takes from it what the arguments do not say.
+fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) -> Result<Standing, Error> {
+    let store = super::image::store(global)?;
+    store.sweep()?;
+    let record = store.image(image)?;
+    let run = store.run_of(&record, &arguments.command, arguments.user.unwrap_or(User::Callers))?;
+    let name = match arguments.name.as_ref().filter(|_| arguments.keep) {
+        Some(name) => format!("launched@{name}"),
+        None => format!("container@{:016x}", u64::from_ne_bytes(crate::host::random_bytes()?)),
+    };
+    let claim = Claim {
+        owner: format!("process {} (nslab launch)", std::process::id()),
+        image: image.clone(),
+        is_kept: arguments.keep,
+        record: None,
+    };
+    // One that nobody waits for claims it when it has a name, and who forgets that one takes away what there is.
+    let footing = if arguments.detach { store.footing(&name, image)? } else { store.claim(&name, &claim)? };
+    let goes = if arguments.detach { Vec::new() } else { vec![footing.place.clone()] };
+    let (writes, source) = (Writes::Above(footing.upper(goes)), RootSource::Layers(footing.layers));
+    arguments.command = run.command;
+    arguments.workdir = arguments.workdir.take().or(run.working_directory);
+    arguments.user = Some(run.user);
+    // What is said later wins.
+    arguments.env.splice(0..0, run.environment);
+    Ok(Standing { source, writes, name, claim })
+}
+
+fn mounts(arguments: &LaunchArguments, network: &NetworkOf) -> Vec<Mount> {
+    let names = if let NetworkOf::File(file) = network { name_files(file) } else { Vec::new() };
+    names.into_iter().chain(arguments.bind.iter().chain(&arguments.tmpfs).cloned()).collect()
 }
 
 /// What a container without a host name is called in messages.
@@ -87,7 +149,7 @@ fn namespaces(global: &Global, arguments: &LaunchArguments) -> Result<Namespaces
         None => None,
     };
     let shares = |one: Shared| arguments.share.contains(&one);
-    let has_own_root = arguments.rootfs.is_some();
+    let has_own_root = arguments.rootfs.is_some() || arguments.image.is_some();
     let user = arguments.user_namespace.then(|| match (&arguments.uid_map, &arguments.gid_map) {
         (None, None) => UserMaps::CallerIsRoot,
         (users, groups) => UserMaps::Records {
@@ -173,9 +235,7 @@ fn root(arguments: &LaunchArguments, network: &NetworkOf) -> Result<Root, Error>
         RootSource::Directory(absolute)
     };
     let writes = if is_host || arguments.read_only { Writes::Layer } else { Writes::Through };
-    let names = if let NetworkOf::File(file) = network { name_files(file) } else { Vec::new() };
-    let mounts = names.into_iter().chain(arguments.bind.iter().chain(&arguments.tmpfs).cloned()).collect();
-    Ok(Root::Own(RootFileSystem { source, writes, mounts }))
+    Ok(Root::Own(RootFileSystem { source, writes, mounts: mounts(arguments, network) }))
 }
 
 /// The files that ip-netns(8) has stand in for those in /etc, where the network has a name in /run/netns: a node's have its
@@ -196,7 +256,7 @@ fn name_files(network: &Path) -> Vec<Mount> {
 }
 
 fn rights(arguments: &LaunchArguments) -> Rights {
-    if arguments.rootfs.is_none() {
+    if arguments.rootfs.is_none() && arguments.image.is_none() {
         return Rights::Callers;
     }
     if arguments.privileged {

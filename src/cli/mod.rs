@@ -2,6 +2,7 @@
 
 mod args;
 mod args_container;
+mod args_image;
 mod args_launch;
 mod args_link;
 mod args_uplink;
@@ -10,12 +11,14 @@ mod check;
 mod container;
 mod exec;
 mod exec_all;
+mod image;
 mod inspect;
 mod launch;
 mod link;
 mod progress;
 mod render;
 mod render_check;
+mod render_image;
 mod render_lab;
 mod render_links;
 mod render_steps;
@@ -77,6 +80,8 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
         .map_err(|source| Error::Io { action: "start the runtime".into(), source })?;
     runtime.block_on(async {
         let nslab = Nslab::new(StateRoot::new(&global.state_dir)?).with_ovsdb(ovsdb(global)?);
+        // Where nothing says where images are, there are none: whoever wants one says so.
+        let nslab = image::store(global).map_or_else(|_| nslab.clone(), |store| nslab.clone().with_images(store));
         match verb {
             Verb::Up(arguments) => up::up(&nslab, global, &arguments).await,
             Verb::Down(arguments) => up::down(&nslab, global, &arguments).await,
@@ -94,6 +99,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Stop(all) => container::change(&nslab, global, &all, container::Change::Stop).await,
             Verb::Restart(all) => container::change(&nslab, global, &all, container::Change::Restart).await,
             Verb::Kill(arguments) => container::kill(&nslab, global, &arguments).await,
+            Verb::Image { verb } => image::image(global, verb).await,
             Verb::Doctor => care::doctor(&nslab, global).await,
             Verb::Gc => care::gc(&nslab, global).await,
             Verb::Launch(arguments) => Ok(launch::detach(&nslab, global, *arguments).await),

@@ -57,6 +57,37 @@ impl Drop for Bar {
     }
 }
 
+/// A bar for what is counted in bytes.
+pub(super) struct ByteBar(Bar);
+
+impl ByteBar {
+    /// A bar for work that starts now.
+    pub(super) fn new(global: &Global, title: &'static str) -> Self {
+        Self(Bar::new(global, title))
+    }
+
+    /// What is to be called with the number of bytes done and of all.
+    pub(super) fn callback(&self) -> crate::image::Progress {
+        let Bar { drawn, started, shown, title } = &self.0;
+        if !shown {
+            return Arc::new(|_, _| {});
+        }
+        let (bar, started, title) = (Arc::clone(drawn), *started, *title);
+        Arc::new(move |done, all| {
+            if bar.get().is_none() && started.elapsed() < PATIENCE {
+                return;
+            }
+            let bar = bar.get_or_init(|| {
+                let style = ProgressStyle::with_template("{msg} [{bar:40}] {bytes}/{total_bytes}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+                ProgressBar::new(0).with_style(style).with_message(title)
+            });
+            bar.set_length(all);
+            bar.set_position(done);
+        })
+    }
+}
+
 /// A bar for work that changes a running lab, and what stops that: Ctrl-C.
 pub(super) fn watched(global: &Global, title: &'static str) -> Result<(Bar, Options), Error> {
     let stop = signals::stop("stopping, and putting back what was done")?;

@@ -2,7 +2,9 @@
 
 use super::dhcp;
 use super::netns::node_netns;
-use crate::model::container::{Container, Environment, Mount, MountKind, Namespaces, NetworkOf, Root, UserMaps};
+use crate::model::container::{
+    Container, Environment, Mount, MountKind, Namespaces, NetworkOf, Root, RootSource, UserMaps,
+};
 use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer, cgroup_of};
 use crate::spec::{Node, Spec};
 use std::path::{Path, PathBuf};
@@ -26,7 +28,9 @@ pub(super) fn containers(
     for (node, names) in spec.nodes.iter().zip(directories) {
         let Some(wanted) = &node.container else { continue };
         let mut root = wanted.root.clone();
-        root.mounts.splice(0..0, name_files(node, files, &names.directory));
+        // What an image lacks is made in the container's own layer, and goes with that.
+        let if_target_exists = !matches!(root.source, RootSource::Layers(_));
+        root.mounts.splice(0..0, name_files(node, files, &names.directory, if_target_exists));
         let mut variables = wanted.env.clone();
         for (name, value) in [("NSLAB_LAB", spec.name.as_str()), ("NSLAB_NODE", node.name.as_str())] {
             variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());
@@ -56,11 +60,11 @@ pub(super) fn containers(
     all
 }
 
-/// The files by which the node knows names, over those of the root: where it has none, nobody there reads them.
-fn name_files(node: &Node, files: &[HostsFile], directory: &Path) -> Vec<Mount> {
+/// The files by which the node knows names, over those of the root: where one that is not ours has none, nobody there reads them.
+fn name_files(node: &Node, files: &[HostsFile], directory: &Path, if_target_exists: bool) -> Vec<Mount> {
     let bind = |name: &str| Mount {
         target: Path::new("/etc").join(name),
-        kind: MountKind::Bind { source: directory.join(name), read_only: true, if_target_exists: true },
+        kind: MountKind::Bind { source: directory.join(name), read_only: true, if_target_exists },
     };
     let file = files.iter().find(|file| file.directory == directory);
     // What a lease says may be nothing, and then there is no file.

@@ -96,6 +96,7 @@ pub(crate) fn container(command: &[&str]) -> NodeContainer {
             writes: Writes::Through,
             mounts: Vec::new(),
         },
+        image: None,
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         hostname: None,
         env: BTreeMap::new(),

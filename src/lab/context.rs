@@ -5,6 +5,7 @@ use crate::apply::{self, Context, Gap, Outcome, OvsdbOptions, Planned, Progress,
 use crate::desired::Resources;
 use crate::host::ovsdb::Target;
 use crate::host::{self, Host};
+use crate::image::Store;
 use crate::model::ovs::OvsdbServer;
 use crate::model::{self, LabName, Netns, NodeName, PinName};
 use crate::observe::{self, Privilege, Scope};
@@ -35,19 +36,23 @@ impl Default for Options {
     }
 }
 
+/// Where root's images are.
+pub(crate) const IMAGES: &str = "/var/lib/nslab/images";
+
 /// The labs of a machine.
 #[derive(Clone)]
 pub struct Nslab {
     root: StateRoot,
     host: Host,
     ovsdb: OvsdbOptions,
+    images: Store,
 }
 
 impl Nslab {
     /// The labs whose state is in `root`. To be called inside a multi-threaded tokio runtime.
     pub fn new(root: StateRoot) -> Self {
         let default = OvsdbServer { target: Target::local(None).to_string(), tls: None };
-        Self { root, host: Host::new(), ovsdb: OvsdbOptions { named: None, default } }
+        Self { root, host: Host::new(), ovsdb: OvsdbOptions { named: None, default }, images: Store::new(IMAGES) }
     }
 
     /// The same, with Open vSwitch's database elsewhere.
@@ -55,6 +60,18 @@ impl Nslab {
     pub fn with_ovsdb(mut self, ovsdb: OvsdbOptions) -> Self {
         self.ovsdb = ovsdb;
         self
+    }
+
+    /// The same, with another store of images.
+    #[must_use]
+    pub fn with_images(mut self, images: Store) -> Self {
+        self.images = images;
+        self
+    }
+
+    /// The images that containers stand on.
+    pub fn images(&self) -> &Store {
+        &self.images
     }
 
     /// Where Open vSwitch's database is where neither the caller nor a lab's journal says so.
@@ -91,18 +108,24 @@ impl Nslab {
     #[tracing::instrument(name = "lab", skip_all, fields(lab = %spec.name))]
     pub async fn up(&self, spec: &Spec, options: &Options) -> Result<UpReport, Error> {
         require_place()?;
+        let spec = self.on_images(spec)?;
         let lab = options.stop.unless(self.lock_for_up(&spec.name)).await.unwrap_or(Err(Error::Interrupted))?;
-        Box::pin(self.up_locked(lab, spec, options)).await
+        Box::pin(self.up_locked(lab, &spec, options)).await
     }
 
     /// As [`Nslab::up`], of a lab that is locked already.
     pub(super) async fn up_locked(&self, lab: LockedLab, spec: &Spec, options: &Options) -> Result<UpReport, Error> {
         let started = Instant::now();
         let _host = lock_host_network(&lab, Some(spec)).await?;
-        let result = Box::pin(apply::up(&self.context(options), &lab, spec)).await;
-        if result.is_err() && is_nothing(&lab.read()?, result.as_ref().err()) {
+        let result = match self.claim_images(&lab, spec) {
+            Ok(()) => Box::pin(apply::up(&self.context(options), &lab, spec)).await.map_err(Error::from),
+            Err(error) => Err(error.into()),
+        };
+        let state = lab.read()?;
+        if result.is_err() && is_nothing(&state, result.as_ref().err()) {
             apply::forget(lab).await?;
         }
+        self.leave_images(&spec.name, state.spec())?;
         Ok(report(&spec.name, Some(spec), result?, started))
     }
 
@@ -159,6 +182,7 @@ impl Nslab {
         let Outcome { plan, ended, left_alone, notes: _, gaps: _, was_up: _ } =
             apply::down(&self.context(options), &lab).await?;
         apply::forget(lab).await?;
+        self.leave_images(&name, None)?;
         let removed = |op: &plan::Op| if let plan::Op::DeleteNetns(all) = op { all.len() } else { 0 };
         let namespaces = plan.steps.iter().map(|step| removed(&step.op)).sum();
         Ok(DownReport {
@@ -183,7 +207,7 @@ impl Nslab {
     /// # Errors
     /// When something stands in the way, or a running lab can't be looked at without root.
     pub async fn plan(&self, spec: &Spec) -> Result<PlanReport, Error> {
-        let planned = self.planned(spec, &self.root.lab(&spec.name).names_root()).await?;
+        let planned = self.planned(&self.on_images(spec)?, &self.root.lab(&spec.name).names_root()).await?;
         Ok(PlanReport { lab: spec.name.clone(), steps: steps(&planned.plan), notes: planned.notes })
     }
 
@@ -195,7 +219,7 @@ impl Nslab {
         let paths = self.root.lab(&spec.name);
         let is_new = LabState::read(&paths)? == LabState::default();
         let names_root = if is_new { apply::script_names_root(&spec.name) } else { paths.names_root() };
-        Ok(plan::shell(&self.planned(spec, &names_root).await?.plan))
+        Ok(plan::shell(&self.planned(&self.on_images(spec)?, &names_root).await?.plan))
     }
 
     async fn planned(&self, spec: &Spec, names_root: &Path) -> Result<Planned, Error> {
@@ -351,9 +375,10 @@ fn waiting_for(lab: &LabName) {
 }
 
 /// Whether a failed `up` left nothing, so that the lab's directory is to go too.
-fn is_nothing(state: &LabState, error: Option<&apply::ApplyError>) -> bool {
+fn is_nothing(state: &LabState, error: Option<&Error>) -> bool {
     let nothing_was = state.record.is_none() && state.pending.is_none();
-    let all_undone = state.record.is_none() && error.is_some_and(apply::ApplyError::is_undone);
+    let is_undone = |error: &Error| matches!(error, Error::Apply(error) if error.is_undone());
+    let all_undone = state.record.is_none() && error.is_some_and(is_undone);
     nothing_was || all_undone
 }
 

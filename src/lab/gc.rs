@@ -59,6 +59,11 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
         Ok(Err(why)) => report.failed.push(format!("cgroups of containers whose launchers were killed: {why}")),
         Err(error) => report.failed.push(format!("cgroups of containers whose launchers were killed: {error}")),
     }
+    match nslab.images().sweep() {
+        Ok(0) => {}
+        Ok(many) => report.removed.push(format!("what {many} containers had written that are no more")),
+        Err(error) => report.failed.push(format!("what containers had written: {}", crate::error::chain(&error))),
+    }
     nslab.tidy().await?;
     Ok(report)
 }

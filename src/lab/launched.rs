@@ -6,6 +6,7 @@ use crate::Error;
 use crate::apply;
 use crate::error::chain;
 use crate::host;
+use crate::image::Claim;
 use crate::launcher::{self, Failure, Launch, Output, Record, Sealed};
 use crate::model::{self, ContainerName};
 use crate::report::ContainerReport;
@@ -18,7 +19,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 impl Nslab {
-    /// Starts a container that goes on by itself, and gives back what it is called.
+    /// Starts a container that goes on by itself, and gives back what it is called; it stands on an image where it claims one.
     ///
     /// # Errors
     /// When there is one of that name, or the container can't be started: then nothing is left of it.
@@ -30,6 +31,7 @@ impl Nslab {
         mut launch: Launch,
         name: Option<ContainerName>,
         remove: bool,
+        claim: Option<(String, Claim)>,
     ) -> Result<ContainerName, Error> {
         if let Some(name) = &name {
             // One of that name may be left that was to go with its end, or was never started.
@@ -54,17 +56,25 @@ impl Nslab {
         drop(locked);
         launch.name = name.to_string();
         launch.cgroup = Some(self.cgroup_of(&name));
+        let record = directory.clone();
         launch.output = Output::Detached { directory, terminal: std::io::stdin().is_terminal(), remove };
-        let started = start(&launch).await;
+        let claimed = claim.map_or(Ok(()), |(place, claim)| {
+            let claim = Claim { owner: name.to_string(), record: Some(record), ..claim };
+            self.images().claim(&place, &claim).map(drop).map_err(Error::from)
+        });
+        let started = match claimed {
+            Ok(()) => start(&launch).await.map_err(Error::from),
+            Err(error) => Err(error),
+        };
         drop(beginning);
         match started {
             Ok(()) => Ok(name),
             // Its process 1 may have taken it all away.
-            Err(failure) if !self.root().launched(&name).exists() => Err(failure.into()),
+            Err(error) if !self.root().launched(&name).exists() => Err(error),
             // A launcher that was killed may have left it running, or its cgroup.
-            Err(failure) => Err(match self.remove_launched(&name).await {
-                Ok(()) => failure.into(),
-                Err(left) => failure.besides(chain(&left)).into(),
+            Err(error) => Err(match (self.remove_launched(&name).await, error) {
+                (Err(left), Error::Launcher(failure)) => failure.besides(chain(&left)).into(),
+                (_, error) => error,
             }),
         }
     }
@@ -131,7 +141,10 @@ impl Nslab {
         apply::remove_cgroup(self.cgroup_of(name)).await?;
         let locked = self.root().launched_home().lock().await?;
         locked.remove_launched(name)?;
-        Ok(locked.remove_if_empty()?)
+        locked.remove_if_empty()?;
+        // With what it has written, where it stood on an image.
+        self.images().sweep()?;
+        Ok(())
     }
 
     /// Forgets the containers of no lab that were to be forgotten with their end, and could not see to that themselves; and those

@@ -6,6 +6,7 @@ mod context;
 mod doctor;
 mod edit;
 mod gc;
+mod images;
 mod keeper;
 mod launched;
 mod leftovers;
@@ -21,7 +22,7 @@ mod uplink_status;
 mod watch;
 
 pub(crate) use container::not_running;
-pub(crate) use context::netns_of;
+pub(crate) use context::{IMAGES, netns_of};
 pub use context::{Nslab, Options};
 pub use doctor::doctor;
 pub use gc::gc;

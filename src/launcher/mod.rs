@@ -54,4 +54,5 @@ pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, ent
 pub use launch::{Launch, Output};
 pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running, begin, claim};
+pub use root::remove_written;
 pub use stop::{kill_launcher, signal, stop};

@@ -326,7 +326,12 @@ fn say(what: &str) {
 /// Where a container's output goes decides how it is run.
 pub(super) fn serve(launch: &Launch, guard: Guard) -> Result<Served, Failure> {
     match &launch.output {
-        Output::Callers => run(launch, guard).map(Served::Ended),
+        Output::Callers => {
+            let ended = run(launch, guard);
+            // Nobody is in it any more.
+            root::remove_written(&launch.container.root)?;
+            ended.map(Served::Ended)
+        }
         Output::Detached { directory, terminal, remove: _ } => {
             detach(launch, directory, *terminal, guard).map(Served::Started)
         }

@@ -71,16 +71,32 @@ pub enum RootSource {
     Directory(PathBuf),
     /// In the machine's own root. What is mounted there is not seen.
     Host,
+    /// In these directories, one above the other as overlayfs has them, the uppermost first; absolute paths. Nothing is ever
+    /// written to them.
+    Layers(Vec<PathBuf>),
 }
 
 /// Where a container's writes to its root go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Writes {
     /// Into its source.
     Through,
     /// Into a layer in memory above it, which goes with the container (overlayfs on tmpfs).
     Layer,
+    /// Into a layer above it that is on a disk.
+    Above(Upper),
+}
+
+/// A layer on a disk for what a container writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upper {
+    /// The directory that it is in, made where it is missing; an absolute path. It is no other container's.
+    pub directory: PathBuf,
+    /// What goes when the container does: the directory, and what else was written down of it. Nothing where it is kept, or where
+    /// somebody else sees to that.
+    pub goes: Vec<PathBuf>,
 }
 
 /// A mount of a container.

@@ -40,7 +40,7 @@ pub use instance::{Identity, Instance, instance_of_mark, lab_of_mark, mark};
 pub use link_local::{GroupFwdMask, LinkLocal};
 pub use mac::{MacAddress, ParseMacError};
 pub use mtu::{Mtu, MtuError};
-pub use name::{ContainerName, IfName, LabName, NameError, NodeName, SwitchName};
+pub use name::{ContainerName, IfName, ImageName, LabName, NameError, NodeName, SwitchName};
 pub use netns::{NetnsName, PinName};
 pub use nic::{Answer, Gateway, Lifetime, Nic, NicAddress, NicRoute, NicRule, RawMessage, RawMessageError};
 pub use percent::{Percent, PercentError};

@@ -139,6 +139,10 @@ name! {
     ContainerName, check_label
 }
 name! {
+    /// The name of an image, from which containers get their root.
+    ImageName, check_label
+}
+name! {
     /// A switch's name, which is also its bridge's: an interface name.
     SwitchName, check_interface
 }

@@ -49,18 +49,7 @@ fn inside(of: &NodeContainer, place: &str) -> Vec<String> {
         lines.push(format!("hostname {}", quoted(hostname)));
     }
     if let Root::Own(RootFileSystem { source, writes, mounts }) = &container.root {
-        let source = match source {
-            RootSource::Directory(directory) => directory.to_string_lossy(),
-            RootSource::Host => "/".into(),
-        };
-        match writes {
-            Writes::Through => lines.push(format!("mount --bind {} root", quoted(&source))),
-            Writes::Layer => {
-                let layers = format!("lowerdir={source},upperdir={place}/layer/upper,workdir={place}/layer/work");
-                lines.push("mkdir -p layer; mount -t tmpfs tmpfs layer; mkdir layer/upper layer/work".to_owned());
-                lines.push(format!("mount -t overlay overlay -o {} root", quoted(&layers)));
-            }
-        }
+        lines.extend(files(source, writes, place));
         lines.push("mount -t proc proc root/proc".to_owned());
         lines.push("mount -t tmpfs -o mode=755 tmpfs root/dev".to_owned());
         lines.push("for device in null zero full random urandom tty; do".to_owned());
@@ -70,6 +59,32 @@ fn inside(of: &NodeContainer, place: &str) -> Vec<String> {
     }
     lines.push("echo \"$pid\" >&3".to_owned());
     lines.push(format!("exec {} 3>&-", command(of)));
+    lines
+}
+
+/// The files of the root, mounted as `root`.
+fn files(source: &RootSource, writes: &Writes, place: &str) -> Vec<String> {
+    let lower = match source {
+        RootSource::Directory(directory) => directory.to_string_lossy().into_owned(),
+        RootSource::Host => "/".to_owned(),
+        RootSource::Layers(layers) => layers.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>().join(":"),
+    };
+    let mut lines = Vec::new();
+    let above = match (source, writes) {
+        (RootSource::Directory(_) | RootSource::Host, Writes::Through) => {
+            lines.push(format!("mount --bind {} root", quoted(&lower)));
+            return lines;
+        }
+        (_, Writes::Above(upper)) => upper.directory.to_string_lossy().into_owned(),
+        (_, Writes::Layer | Writes::Through) => {
+            lines.push("mkdir -p layer; mount -t tmpfs tmpfs layer".to_owned());
+            format!("{place}/layer")
+        }
+    };
+    let [upper, work] = ["upper", "work"].map(|name| format!("{above}/{name}"));
+    lines.push(format!("mkdir -p {} {}", quoted(&upper), quoted(&work)));
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    lines.push(format!("mount -t overlay overlay -o {} root", quoted(&options)));
     lines
 }
 

@@ -1,6 +1,7 @@
 //! The container that a node is, checked.
 
 use super::{Node, Spec};
+use crate::model::ImageName;
 use crate::model::container::{Limits, MountKind, Rights, RootFileSystem, RootSource, User};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -9,9 +10,11 @@ use std::path::{Path, PathBuf};
 /// The container that a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeContainer {
-    /// Its root, and what is mounted into it.
+    /// Its root, and what is mounted into it. Of one from an image that nobody has looked up yet, the layers are none.
     pub root: RootFileSystem,
-    /// The program that runs in it, and its arguments; never empty.
+    /// The image that it stands on, where that is what was written.
+    pub image: Option<FromImage>,
+    /// The program that runs in it, and its arguments; empty only of one from an image, which says one.
     pub command: Vec<String>,
     /// Its host name, where that is not the node's.
     pub hostname: Option<String>,
@@ -31,6 +34,15 @@ pub struct NodeContainer {
     pub terminal: bool,
 }
 
+/// The image that a container stands on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FromImage {
+    /// Its name.
+    pub name: ImageName,
+    /// Whether what is written is still there when the container is made again.
+    pub keep: bool,
+}
+
 impl Spec {
     /// The same with the machine's files that it names taken from `directory` on, which is absolute: that of the topology's
     /// own file.
@@ -44,7 +56,7 @@ impl Spec {
             });
             let own = match &mut root.source {
                 RootSource::Directory(path) => Some(path),
-                RootSource::Host => None,
+                RootSource::Host | RootSource::Layers(_) => None,
             };
             for path in sources.chain(own) {
                 // Without `.` and what is there twice, so that the same is called the same.

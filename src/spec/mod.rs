@@ -31,7 +31,7 @@ mod validate;
 mod values;
 
 pub use conditions::{Change, ConditionsChange, ConditionsProblem};
-pub use container::NodeContainer;
+pub use container::{FromImage, NodeContainer};
 pub use error::{Position, SpecError, SpecErrors};
 pub use link_name::{LinkNameError, LinkWay, find_link};
 pub use ovs::{

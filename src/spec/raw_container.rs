@@ -3,6 +3,7 @@
 use super::field::{Entries, Field};
 use super::raw::RawCommand;
 use super::values::NumberText;
+use crate::model::ImageName;
 use crate::model::container::{Capability, CapabilityError, Cpus, MemorySize, User};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -14,9 +15,13 @@ use std::path::PathBuf;
 pub(super) struct RawContainer {
     /// The directory that is its root, from the topology's file on; or `host`: the machine's own, with a layer in memory for
     /// what is written.
-    pub(super) rootfs: Field<Rootfs>,
-    /// What runs in it; when that ends, so does the container.
-    pub(super) command: Field<RawCommand>,
+    pub(super) rootfs: Option<Field<Rootfs>>,
+    /// The image that it stands on (`nslab image`), in place of `rootfs`.
+    pub(super) image: Option<Field<ImageName>>,
+    /// With `image`: whether what is written is still there after `down` and `up`.
+    pub(super) keep: Option<Field<bool>>,
+    /// What runs in it; when that ends, so does the container. What an image says without it.
+    pub(super) command: Option<Field<RawCommand>>,
     /// Its host name; the node's without it.
     pub(super) hostname: Option<Field<Hostname>>,
     /// Variables of its environment.

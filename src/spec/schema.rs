@@ -6,8 +6,8 @@ use super::raw_container::{BindText, Capabilities, Hostname, InsidePath, Rootfs,
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
 use crate::model::container::{Cpus, MemorySize};
 use crate::model::{
-    AddressMode, ByteSize, IfName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Percent, Rate, Span, SwitchName,
-    SysctlKey, VlanId,
+    AddressMode, ByteSize, IfName, ImageName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Percent, Rate, Span,
+    SwitchName, SysctlKey, VlanId,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use std::borrow::Cow;
@@ -40,6 +40,10 @@ schema_of! {
     NodeName = "NodeName": {
         "description": "A node's name.",
         "type": ["string", "number"], "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", "not": { "const": "fabric" },
+    }
+    ImageName = "ImageName": {
+        "description": "An image's name.",
+        "type": ["string", "number"], "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$", "examples": ["debian"],
     }
     SwitchName = "SwitchName": {
         "description": "A switch's name: an interface name.",

@@ -7,26 +7,24 @@ use crate::model::container::{RootSource, Writes};
 use nix::errno::Errno;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Attaches the root. What is mounted below a directory belongs to it; a layer, however, lies above one file system, and what is
 /// mounted below that is not seen. Nor is it below the machine's own root.
 pub(super) fn attach(
     source: &RootSource,
-    writes: Writes,
+    writes: &Writes,
     in_user_namespace: bool,
     prepared: Option<&layer::Prepared>,
 ) -> Result<Inside, Failure> {
-    let (path, extent) = match source {
-        RootSource::Directory(directory) => (directory.as_path(), tree::Extent::WithBelow),
-        RootSource::Host => (Path::new("/"), tree::Extent::One),
-    };
-    let files = open_directory(path)?;
+    let (paths, extent) = files_of(source);
+    let path = paths.first().copied().unwrap_or(Path::new("/"));
     let machine = open_directory(Path::new("/"))?;
     let attached = match (writes, prepared) {
-        (Writes::Layer, Some(prepared)) => prepared.attach(&machine),
-        (Writes::Through, _) => bound(&files, extent, &machine, path),
-        (Writes::Layer, None) => layer::attach(&files, &machine, in_user_namespace),
+        (Writes::Layer | Writes::Above(_), Some(prepared)) => prepared.attach(&machine),
+        // Several can't be seen as one without overlayfs.
+        (Writes::Through, _) if paths.len() == 1 => bound(&open_directory(path)?, extent, &machine, path),
+        (writes, _) => layer::attach(&layer::Layers::open(&paths, writes)?, &machine, in_user_namespace),
     };
     let root = attached.map_err(|failure| {
         // The kernel keeps together what was mounted by somebody who has more rights (mount_namespaces(7)).
@@ -38,10 +36,19 @@ pub(super) fn attach(
         failure
     })?;
     let mut inside = Inside::new(root, path.to_owned());
-    if writes == Writes::Layer {
+    if *writes != Writes::Through || paths.len() > 1 {
         inside.owns_root()?;
     }
     Ok(inside)
+}
+
+/// Where the files of a root are, the uppermost first, and how much of what is there.
+pub(super) fn files_of(source: &RootSource) -> (Vec<&Path>, tree::Extent) {
+    match source {
+        RootSource::Directory(directory) => (vec![directory.as_path()], tree::Extent::WithBelow),
+        RootSource::Host => (vec![Path::new("/")], tree::Extent::One),
+        RootSource::Layers(layers) => (layers.iter().map(PathBuf::as_path).collect(), tree::Extent::One),
+    }
 }
 
 fn bound(files: &OwnedFd, extent: tree::Extent, machine: &OwnedFd, path: &Path) -> Result<OwnedFd, Failure> {

@@ -1,6 +1,6 @@
-//! A layer in memory above the files of a root (overlayfs on tmpfs; kernel documentation, filesystems/overlayfs.rst).
+//! A layer above the files of a root, in memory or on a disk (overlayfs; kernel documentation, filesystems/overlayfs.rst).
 //!
-//! Both mounts are made without a place in the tree, and the lower directory is given by its descriptor. Before Linux 6.15
+//! The mounts are made without a place in the tree, and the directories are given by their descriptors. Before Linux 6.15
 //! overlayfs wants its layers attached and by name: then the tmpfs lies above the machine's root, and goes with it in `pivot`.
 
 use super::inside::open_directory;
@@ -15,6 +15,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, mount,
 };
+use std::fs::DirBuilder;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 const MEMORY: &str = "tmpfs";
@@ -24,20 +26,52 @@ const OVERLAY: &str = "overlay";
 #[derive(Debug)]
 pub(in crate::launcher) struct Prepared(OwnedFd);
 
-/// Makes the machine's own root with a layer above it, attached nowhere, where a container with a user namespace of its own is to
-/// have that: the kernel does not let such a one leave out what is mounted in the machine's root. Nothing where it is not wanted,
-/// or can't be had.
+/// Makes a root with a layer above it, attached nowhere, where a container with a user namespace of its own is to have the
+/// machine's own root: the kernel does not let such a one leave out what is mounted in that. Or layers of files: those may be
+/// where nobody of its user namespace gets. Nothing where it is not wanted, or can't be had.
 pub(in crate::launcher) fn prepare(root: &Root, namespaces: &Namespaces) -> Option<Prepared> {
-    let Root::Own(RootFileSystem { source: RootSource::Host, writes: Writes::Layer, .. }) = root else { return None };
-    if namespaces.user.is_none() || fault::lacks("open_tree") {
+    let Root::Own(RootFileSystem { source, writes, .. }) = root else { return None };
+    let is_wanted = match source {
+        RootSource::Directory(_) => false,
+        RootSource::Host => *writes == Writes::Layer,
+        RootSource::Layers(_) => rustix::process::geteuid().is_root(),
+    };
+    if namespaces.user.is_none() || !is_wanted || fault::lacks("open_tree") {
         return None;
     }
-    let lower = open_directory(Path::new("/")).ok()?;
-    let root = match by_descriptor(&lower, false) {
-        Err(errno) if wants_names(errno) => apart::layered().ok(),
+    let layers = Layers::open(&base::files_of(source).0, writes).ok()?;
+    let root = match by_descriptor(&layers, false) {
+        Err(errno) if wants_names(errno) => apart::layered(source, writes).ok(),
         root => root.ok(),
     };
     root.map(Prepared)
+}
+
+/// The directories of a root with a layer above it, open.
+pub(super) struct Layers {
+    /// Those for files, the uppermost first.
+    lower: Vec<OwnedFd>,
+    /// That for what is written; a new one in memory where there is none.
+    above: Option<OwnedFd>,
+}
+
+impl Layers {
+    pub(super) fn open(lower: &[&Path], writes: &Writes) -> Result<Self, Failure> {
+        let lower = lower.iter().map(|path| open_directory(path)).collect::<Result<_, _>>()?;
+        let above = match writes {
+            Writes::Above(upper) => {
+                let make = || Step::Make { path: upper.directory.clone() };
+                DirBuilder::new().mode(0o700).recursive(true).create(&upper.directory).during(make)?;
+                Some(open_directory(&upper.directory)?)
+            }
+            Writes::Layer | Writes::Through => None,
+        };
+        Ok(Self { lower, above })
+    }
+
+    fn uppermost(&self) -> Result<&OwnedFd, Errno> {
+        self.lower.first().ok_or(Errno::INVAL)
+    }
 }
 
 impl Prepared {
@@ -50,15 +84,55 @@ impl Prepared {
     }
 }
 
-/// Attaches the lower directory with a layer above it.
-pub(super) fn attach(lower: &OwnedFd, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {
-    let what = || Step::Mount { what: "a layer in memory (overlayfs)".into(), at: "/".into() };
-    match by_descriptor(lower, in_user_namespace) {
+/// Removes what goes with a container that has ended: the layer that it has written to, where that is not kept.
+///
+/// # Errors
+/// When something can't be removed.
+pub fn remove(root: &Root) -> Result<(), Failure> {
+    let Root::Own(RootFileSystem { writes: Writes::Above(upper), .. }) = root else { return Ok(()) };
+    for path in &upper.goes {
+        let removed = match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => remove_all(path),
+            Ok(_) => std::fs::remove_file(path),
+            Err(error) => Err(error),
+        };
+        match removed {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.during(|| Step::of(format!("remove {}", path.display())))?,
+        }
+    }
+    Ok(())
+}
+
+fn remove_all(directory: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        // Of overlayfs' own directories one is closed to all but root, and so may be what the container has made.
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            open_up(directory);
+            std::fs::remove_dir_all(directory)
+        }
+        removed => removed,
+    }
+}
+
+/// Allows its owner all in a directory and those in it. What can't be done is told by who removes it.
+fn open_up(directory: &Path) {
+    let _ = std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700));
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        open_up(&entry.path());
+    }
+}
+
+/// Attaches directories with a layer above them.
+pub(super) fn attach(layers: &Layers, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {
+    let what = || Step::Mount { what: "a layer above the root's files (overlayfs)".into(), at: "/".into() };
+    match by_descriptor(layers, in_user_namespace) {
         Ok(root) => {
             tree::attach(&root, machine).during(what)?;
             Ok(root)
         }
-        Err(errno) if wants_names(errno) => by_name(lower, in_user_namespace).during(what),
+        Err(errno) if wants_names(errno) => by_name(layers, in_user_namespace).during(what),
         Err(errno) => Err(errno).during(what),
     }
 }
@@ -70,18 +144,27 @@ fn wants_names(errno: Errno) -> bool {
 }
 
 /// Makes it attached nowhere.
-fn by_descriptor(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+fn by_descriptor(layers: &Layers, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
     if fault::lacks("open_tree") || fault::lacks("overlay_by_descriptor") {
         return Err(Errno::NOSYS);
     }
-    let memory = fsopen(MEMORY, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(&memory, "mode", "700")?;
-    fsconfig_create(&memory)?;
-    let memory = fsmount(&memory, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-    let [upper, work] = directories(&memory, lower)?;
+    // There until the overlay is: a mount that is attached nowhere goes with its last descriptor.
+    let memory;
+    let above = if let Some(above) = &layers.above {
+        above
+    } else {
+        let context = fsopen(MEMORY, FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_set_string(&context, "mode", "700")?;
+        fsconfig_create(&context)?;
+        memory = fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+        &memory
+    };
+    let [upper, work] = directories(above, layers.uppermost()?)?;
     let overlay = fsopen(OVERLAY, FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&overlay, "source", OVERLAY)?;
-    fsconfig_set_fd(&overlay, "lowerdir+", lower)?;
+    for lower in &layers.lower {
+        fsconfig_set_fd(&overlay, "lowerdir+", lower)?;
+    }
     fsconfig_set_fd(&overlay, "upperdir", &upper)?;
     fsconfig_set_fd(&overlay, "workdir", &work)?;
     if in_user_namespace {
@@ -92,12 +175,16 @@ fn by_descriptor(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Er
 }
 
 /// Makes it above the root that this process has.
-pub(super) fn by_name(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
-    mount(MEMORY, "/", MEMORY, MountFlags::empty(), c"mode=700")?;
-    let memory = base::uppermost()?;
-    let [upper, work] = directories(&memory, lower)?;
-    let [lower, upper, work] = [lower, &upper, &work].map(tree::by_descriptor);
-    let mut options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+pub(super) fn by_name(layers: &Layers, in_user_namespace: bool) -> Result<OwnedFd, Errno> {
+    let [upper, work] = if let Some(above) = &layers.above {
+        directories(above, layers.uppermost()?)?
+    } else {
+        mount(MEMORY, "/", MEMORY, MountFlags::empty(), c"mode=700")?;
+        directories(&base::uppermost()?, layers.uppermost()?)?
+    };
+    let lower: Vec<String> = layers.lower.iter().map(tree::by_descriptor).collect();
+    let [upper, work] = [&upper, &work].map(tree::by_descriptor);
+    let mut options = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
     if in_user_namespace {
         options.push_str(",userxattr");
     }
@@ -110,12 +197,16 @@ pub(super) fn by_name(lower: &OwnedFd, in_user_namespace: bool) -> Result<OwnedF
 /// the owner of the one below.
 fn directories(memory: &OwnedFd, lower: &OwnedFd) -> Result<[OwnedFd; 2], Errno> {
     let below = fstat(lower)?;
-    mkdirat(memory, "upper", Mode::from_raw_mode(below.st_mode))?;
-    mkdirat(memory, "work", Mode::from_raw_mode(0o700))?;
+    let at = |name, mode| match mkdirat(memory, name, Mode::from_raw_mode(mode)) {
+        Err(Errno::EXIST) => Ok(false), // of a container that was there before, and has kept it
+        made => made.map(|()| true),
+    };
+    let is_new = at("upper", below.st_mode)?;
+    at("work", 0o700)?;
     let open = |name| openat(memory, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let directories = [open("upper")?, open("work")?];
     let made = fstat(&directories[0])?;
-    if (made.st_uid, made.st_gid) != (below.st_uid, below.st_gid) {
+    if is_new && (made.st_uid, made.st_gid) != (below.st_uid, below.st_gid) {
         match fchown(directories[0].as_fd(), Some(Uid::from_raw(below.st_uid)), Some(Gid::from_raw(below.st_gid))) {
             // Nobody in this user namespace: then it is root's inside.
             Err(Errno::INVAL | Errno::PERM) => {}

@@ -22,6 +22,7 @@ mod pivot;
 mod remount;
 mod tree;
 
+pub use layer::remove as remove_written;
 pub(super) use layer::{Prepared, prepare};
 
 use super::failure::{During, Failure, Step};
@@ -57,7 +58,7 @@ fn assemble(
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during(|| Step::of("keep the mounts to this container"))?;
     let sources = binds::open(mounts)?;
-    let mut inside = base::attach(source, *writes, namespaces.user.is_some(), prepared)?;
+    let mut inside = base::attach(source, writes, namespaces.user.is_some(), prepared)?;
     // Root of a user namespace is not to use the machine's devices, whatever else it may.
     let has_no_devices = is_confined || namespaces.user.is_some();
     if has_no_devices {

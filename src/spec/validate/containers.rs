@@ -6,10 +6,10 @@ use super::{items, value};
 use crate::model::container::{
     Capability, Limits, MemorySize, Mount, MountKind, Rights, RootFileSystem, RootSource, User, Writes,
 };
-use crate::spec::NodeContainer;
 use crate::spec::error::Problems;
 use crate::spec::field::Field;
 use crate::spec::raw_container::{Capabilities, RawContainer, RawLimits, RawVariable, Rootfs};
+use crate::spec::{FromImage, NodeContainer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,21 @@ pub enum ContainerProblem {
     /// The machine's root can't be written to.
     #[error("with `rootfs: host` nothing is written to the machine's files anyway: remove `read_only`")]
     HostIsWritable,
+    /// Nothing says what the root is.
+    #[error("`rootfs` or `image` is missing: add one")]
+    NoRoot,
+    /// Two things say what the root is.
+    #[error("a container has one root: remove `rootfs` or `image`")]
+    TwoRoots,
+    /// Nothing says what runs.
+    #[error("`command` is missing: add it")]
+    NoCommand,
+    /// An image is never written to.
+    #[error("nothing is written to an image anyway: remove `read_only`")]
+    ImageIsReadOnly,
+    /// Nothing else is kept.
+    #[error("what is written to a `rootfs` stays there, or is in memory: remove `keep`, which is for an `image`")]
+    KeepWithoutImage,
     /// Two mounts at one place.
     #[error("`{target}` is there already: something else can't be mounted at the same place, remove one")]
     Target {
@@ -63,7 +78,9 @@ const LEAST_MEMORY_BYTES: u64 = 1 << 20;
 pub(super) fn check(def: &NodeDef<'_>, problems: &mut Problems) -> Option<NodeContainer> {
     let raw = value(def.raw.container.as_ref())?;
     let RawContainer {
-        rootfs,
+        rootfs: _,
+        image,
+        keep,
         command: argv,
         hostname,
         env,
@@ -86,10 +103,22 @@ pub(super) fn check(def: &NodeDef<'_>, problems: &mut Problems) -> Option<NodeCo
     let mounts = mounts(raw, problems);
     let rights = rights(raw, problems);
     let limits = limits.as_ref().map(|limits| check_limits(limits, problems)).unwrap_or_default();
-    let command = command(argv, problems);
-    let (source, writes) = root(raw, rootfs.value.as_ref(), problems)?;
+    let at = def.raw.container.as_ref()?.at;
+    let command = match (argv, image) {
+        (Some(argv), _) => command(argv, problems),
+        (None, Some(_)) => Some(Vec::new()),
+        (None, None) => {
+            problems.add(at, ContainerProblem::NoCommand);
+            None
+        }
+    };
+    if raw.rootfs.is_none() && image.is_none() {
+        problems.add(at, ContainerProblem::NoRoot);
+    }
+    let (source, writes) = root(raw, problems)?;
     Some(NodeContainer {
         root: RootFileSystem { source, writes, mounts },
+        image: value(image.as_ref()).map(|name| FromImage { name: name.clone(), keep: is_on(keep.as_ref()) }),
         command: command?,
         hostname: value(hostname.as_ref()).map(|hostname| hostname.0.clone()),
         env: variables,
@@ -124,9 +153,22 @@ fn variable(name: &Field<String>, raw: &Field<RawVariable>, problems: &mut Probl
     Some((text, value))
 }
 
-fn root(raw: &RawContainer, rootfs: Option<&Rootfs>, problems: &mut Problems) -> Option<(RootSource, Writes)> {
+fn root(raw: &RawContainer, problems: &mut Problems) -> Option<(RootSource, Writes)> {
     let is_read_only = is_on(raw.read_only.as_ref());
-    Some(match rootfs? {
+    if let Some(image) = &raw.image {
+        if raw.rootfs.is_some() {
+            problems.add(image.at, ContainerProblem::TwoRoots);
+        }
+        if let Some(field) = raw.read_only.as_ref().filter(|_| is_read_only) {
+            problems.add(field.at, ContainerProblem::ImageIsReadOnly);
+        }
+        // Which layers, is known where the images are.
+        return Some((RootSource::Layers(Vec::new()), Writes::Layer));
+    }
+    if let Some(field) = raw.keep.as_ref().filter(|_| is_on(raw.keep.as_ref())) {
+        problems.add(field.at, ContainerProblem::KeepWithoutImage);
+    }
+    Some(match raw.rootfs.as_ref()?.value.as_ref()? {
         Rootfs::Host => {
             if let Some(field) = raw.read_only.as_ref().filter(|_| is_read_only) {
                 problems.add(field.at, ContainerProblem::HostIsWritable);

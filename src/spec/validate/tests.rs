@@ -361,6 +361,9 @@ nodes:
   b: {container: {command: [a]}}
   c: {container: {rootfs: host, command: "", read_only: true, privileged: true, cap_drop: [all], limits: {memory: 10k}}}
   d: {container: {rootfs: host, command: [a], limits: {swap: 1G}, user: '1:-1'}}
+  e: {container: {rootfs: host, image: a, command: [a], read_only: true}}
+  f: {container: {rootfs: host, keep: true}}
+  g: {container: {image: ../a, keep: true}}
 "#,
         &[
             "5:15: the root is empty: write a directory, or `host` for the machine's own",
@@ -383,14 +386,19 @@ nodes:
             "15:46: `0` is no number of processors: write one from 0.01 on with at most three decimals, as in 0.5 or 2",
             "15:55: a container with this can run nothing: write at least 1",
             "16:17: found a text: write true or false",
-            "17:7: unknown key `rootFS`: did you mean `rootfs`? known here are rootfs, command, hostname, env, workdir, user, user_namespace, read_only, binds, tmpfs, cap_add, cap_drop, privileged, limits, terminal",
-            "18:18: `rootfs` is missing: add it",
+            "17:7: unknown key `rootFS`: did you mean `rootfs`? known here are rootfs, image, keep, command, hostname, env, workdir, user, user_namespace, read_only, binds, tmpfs, cap_add, cap_drop, privileged, limits, terminal",
+            "18:18: `rootfs` or `image` is missing: add one",
             "19:42: the command is empty: write a line for /bin/sh, or a list of a program and its arguments",
             "19:57: with `rootfs: host` nothing is written to the machine's files anyway: remove `read_only`",
             "19:91: a container that is privileged has all capabilities: remove `privileged`, or `cap_add` and `cap_drop`",
             "19:115: a container with this can run nothing: write at least 1M",
             "20:62: swap is limited beside memory: say how much `memory` it may use, too",
             "20:73: `1:-1` is no user: write a number, or two for user and group, as in 1000:1000",
+            "21:40: a container has one root: remove `rootfs` or `image`",
+            "21:68: nothing is written to an image anyway: remove `read_only`",
+            "22:18: `command` is missing: add it",
+            "22:39: what is written to a `rootfs` stays there, or is in memory: remove `keep`, which is for an `image`",
+            "23:26: `../a` has '/' in it: use letters, digits, `-`, `_` and `.`",
         ],
     )]);
 }

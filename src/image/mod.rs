@@ -1,0 +1,33 @@
+//! Images: root file systems that containers stand on, and where they come from.
+//!
+//! ```text
+//! source (directory, archive, registry) → entries → unpack → a layer of the store
+//!                                                             image = layers + how to run it
+//! ```
+//!
+//! Nothing that comes in is trusted: what a file is called, what it links to, how large it is. Nothing of an import is seen
+//! before all of it is there. What a container does with an image is not said here: it is handed the directories of the layers.
+
+mod budget;
+mod compression;
+mod config;
+mod digest;
+mod entry;
+mod error;
+mod fingerprint;
+mod import;
+mod run;
+mod source;
+mod store;
+mod tar;
+mod tree;
+mod unpack;
+
+pub use budget::{Budget, Cancel, Progress};
+pub use config::ImageConfig;
+pub use digest::Digest;
+pub use error::{ImageError, Refusal};
+pub use import::{Imported, Settings, default_name, import};
+pub use run::Run;
+pub use store::{Claim, Footing, ImageRecord, LayerRecord, Pruned, Store, Usage};
+pub use unpack::{Devices, LeftOut};

@@ -1,0 +1,262 @@
+//! Who stands on which image: a directory of the store for each container, with what that writes.
+//!
+//! ```text
+//! containers/…/claim.json   the container, its image and its layers
+//! containers/…/files/       what it writes, as overlayfs has it
+//! ```
+//!
+//! A container is there as long as what was written down of it elsewhere, or the process that has claimed the image; whoever works
+//! at the store takes away what is left of those that are not.
+
+use super::super::digest::Digest;
+use super::super::error::{ImageError, InStore};
+use super::work::remove_tree;
+use super::{DIRECTORY, Locked, Store, entries, read, write};
+use crate::model::ImageName;
+use crate::model::container::Upper;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The place of all of them.
+const PLACE: &str = "containers";
+
+const CLAIM: &str = "claim.json";
+
+/// Where what a container writes is in its directory.
+const FILES: &str = "files";
+
+/// What a container claims.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Claim {
+    /// What it is called in messages.
+    pub owner: String,
+    /// The image.
+    pub image: ImageName,
+    /// Whether what it has written is kept when it is no more.
+    pub is_kept: bool,
+    /// What is there before it and as long as it is; nothing where that is the process alone.
+    pub record: Option<PathBuf>,
+}
+
+/// A claim as it is written down.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claimed {
+    claim: Claim,
+    layers: BTreeSet<Digest>,
+    /// The process that has made it, or what has become of that by execve(2): its number, and when it was started in clock ticks.
+    process: (u32, u64),
+    /// Where paths and numbers of processes mean what is meant here.
+    world: World,
+}
+
+/// Where a claim was made. In other namespaces, a path or a number is another one's: nobody can tell there whether it still holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct World {
+    /// Since when the machine runs, as an id.
+    boot: String,
+    /// The mount namespace.
+    mounts: PathBuf,
+    /// The PID namespace.
+    processes: PathBuf,
+}
+
+impl World {
+    fn here() -> Result<Self, ImageError> {
+        let [boot, mounts, processes] =
+            ["/proc/sys/kernel/random/boot_id", "/proc/self/ns/mnt", "/proc/self/ns/pid"].map(Path::new);
+        Ok(Self {
+            boot: fs::read_to_string(boot).in_store("read", boot)?.trim().to_owned(),
+            mounts: fs::read_link(mounts).in_store("read", mounts)?,
+            processes: fs::read_link(processes).in_store("read", processes)?,
+        })
+    }
+}
+
+/// What a container stands on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Footing {
+    /// The directories of its layers, the uppermost first.
+    pub layers: Vec<PathBuf>,
+    /// Where what it writes comes. It goes with the claim where nobody has taken it away before.
+    pub files: PathBuf,
+    /// All that there is of the container in the store.
+    pub place: PathBuf,
+}
+
+impl Footing {
+    /// The layer that is written to; it goes with the container where what `goes` is given.
+    pub fn upper(&self, goes: Vec<PathBuf>) -> Upper {
+        Upper { directory: self.files.clone(), goes }
+    }
+}
+
+impl Store {
+    /// What a container of this name would stand on. Nothing is made.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub fn footing(&self, name: &str, image: &ImageName) -> Result<Footing, ImageError> {
+        let layers = self.image(image)?.layers;
+        let place = self.root.join(PLACE).join(name);
+        // As overlayfs has them, and not as images do.
+        let layers = layers.iter().rev().map(|layer| self.files_of(&layer.digest)).collect();
+        Ok(Footing { layers, files: place.join(FILES), place })
+    }
+
+    /// Has an image stay for a container, in place of what that has claimed before.
+    ///
+    /// # Errors
+    /// When there is no such image, or it can't be written down.
+    pub fn claim(&self, name: &str, claim: &Claim) -> Result<Footing, ImageError> {
+        // Where there is no store, none is made.
+        self.image(&claim.image)?;
+        let locked = self.lock()?;
+        let image = self.image(&claim.image)?;
+        let footing = self.footing(name, &claim.image)?;
+        let process = std::process::id();
+        let mut layers: BTreeSet<Digest> = image.layers.iter().map(|layer| layer.digest).collect();
+        if let Some(before) = read::<Claimed>(&footing.place.join(CLAIM))?.filter(Claimed::is_alive) {
+            if before.claim.record != claim.record {
+                return Err(ImageError::Claimed { name: name.to_owned(), owner: before.claim.owner });
+            }
+            // Until the container is made anew, it stands on what it has stood on.
+            layers.extend(before.layers);
+        }
+        let process = (process, started_ticks(process).unwrap_or(0));
+        let claimed = Claimed { claim: claim.clone(), layers, process, world: World::here()? };
+        DirBuilder::new().mode(DIRECTORY).recursive(true).create(&footing.place).in_store("make", &footing.place)?;
+        write(&footing.place.join(CLAIM), &claimed)?;
+        drop(locked);
+        Ok(footing)
+    }
+
+    /// Gives up the claims whose names begin so, but for those that still hold.
+    ///
+    /// # Errors
+    /// When something can't be looked at or removed.
+    pub fn release(&self, beginning: &str, holding: &[String]) -> Result<(), ImageError> {
+        let is_meant = |name: &String| name.starts_with(beginning) && !holding.contains(name);
+        let place = self.root.join(PLACE);
+        for name in entries(&place)?.into_iter().filter(is_meant) {
+            let _locked = self.lock()?;
+            let place = place.join(name);
+            if read::<Claimed>(&place.join(CLAIM))?.is_none_or(|claimed| !claimed.claim.is_kept) {
+                remove_tree(&place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes away what is left of containers that are no more; what they have written is kept where that is wanted. Gives back
+    /// how many there were.
+    ///
+    /// # Errors
+    /// When something can't be looked at or removed.
+    pub fn sweep(&self) -> Result<usize, ImageError> {
+        if entries(&self.root.join(PLACE))?.is_empty() {
+            return Ok(0);
+        }
+        let Some(locked) = self.lock_existing()? else { return Ok(0) };
+        let gone = locked.gone()?;
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        let work = locked.begin()?;
+        for (at, place) in gone.iter().enumerate() {
+            fs::rename(place, work.to_go(&format!("gone-{at}"))).in_store("remove", place)?;
+        }
+        drop(locked);
+        work.end()?;
+        Ok(gone.len())
+    }
+
+    /// Takes away what containers have written that are no more, and was kept. Gives back how many there were.
+    ///
+    /// # Errors
+    /// When something can't be looked at or removed.
+    pub fn remove_kept(&self) -> Result<usize, ImageError> {
+        let Some(locked) = self.lock_existing()? else { return Ok(0) };
+        let mut removed = 0;
+        for (place, claimed) in locked.places()? {
+            if claimed.is_some_and(|claimed| claimed.claim.is_kept && !claimed.is_alive()) {
+                remove_tree(&place)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+}
+
+impl Locked<'_> {
+    fn places(&self) -> Result<Vec<(PathBuf, Option<Claimed>)>, ImageError> {
+        let places = self.store.root.join(PLACE);
+        let place = |name: &String| {
+            let place = places.join(name);
+            let claimed = read(&place.join(CLAIM))?;
+            Ok((place, claimed))
+        };
+        entries(&places)?.iter().map(place).collect()
+    }
+
+    fn gone(&self) -> Result<Vec<PathBuf>, ImageError> {
+        let is_gone = |claimed: &Option<Claimed>| {
+            claimed.as_ref().is_none_or(|claimed| !claimed.is_alive() && !claimed.claim.is_kept)
+        };
+        Ok(self.places()?.into_iter().filter(|(_, claimed)| is_gone(claimed)).map(|(place, _)| place).collect())
+    }
+
+    /// Who stands on an image.
+    pub(super) fn users(&self, image: &ImageName) -> Result<Vec<String>, ImageError> {
+        let user = |claimed: Claimed| {
+            let is_alive = claimed.is_alive();
+            let Claim { owner, image: of, is_kept, record: _ } = claimed.claim;
+            match (is_alive, is_kept) {
+                _ if of != *image => None,
+                (true, _) => Some(owner),
+                (false, true) => Some(format!("what is kept of {owner}")),
+                (false, false) => None,
+            }
+        };
+        let mut users: Vec<String> = self.places()?.into_iter().filter_map(|(_, claimed)| user(claimed?)).collect();
+        users.sort();
+        Ok(users)
+    }
+
+    /// The layers on which containers stand.
+    pub(super) fn claimed(&self) -> Result<Vec<Digest>, ImageError> {
+        let is_needed = |claimed: &Claimed| claimed.is_alive() || claimed.claim.is_kept;
+        let claimed = self.places()?.into_iter().filter_map(|(_, claimed)| claimed).filter(is_needed);
+        Ok(claimed.flat_map(|claimed| claimed.layers).collect())
+    }
+}
+
+impl Claimed {
+    fn is_alive(&self) -> bool {
+        let (process, started) = self.process;
+        match World::here() {
+            Ok(here) if here.boot != self.world.boot => return false,
+            Ok(here) if here == self.world => {}
+            // Whoever is there can tell.
+            _ => return true,
+        }
+        match &self.claim.record {
+            Some(record) => record.exists(),
+            None => started_ticks(process) == Some(started),
+        }
+    }
+}
+
+/// When a process was started that has not ended (field 22 of /proc/PID/stat, proc_pid_stat(5)).
+fn started_ticks(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat")).ok()?;
+    // The second field is a name in parentheses that may hold anything.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let is_alive = !matches!(*fields.first()?, "Z" | "X");
+    is_alive.then(|| fields.get(19)?.parse().ok()).flatten()
+}

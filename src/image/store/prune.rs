@@ -1,0 +1,96 @@
+//! What goes: images that somebody wants gone, and what nobody needs any more.
+
+use super::super::digest::Digest;
+use super::super::error::{ImageError, InStore};
+use super::layers::digest_of;
+use super::work::{Left, Work, remove_tree};
+use super::{Locked, Store, entries};
+use crate::model::ImageName;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
+
+/// What was removed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Pruned {
+    /// Layers that nobody needed.
+    pub layers: Vec<Digest>,
+    /// How many imports had been ended before they were done.
+    pub unfinished: usize,
+    /// How many containers were no more whose files were there.
+    pub containers: usize,
+}
+
+impl Store {
+    /// Removes an image, and its layers as far as nobody else needs them.
+    ///
+    /// # Errors
+    /// When there is no such image, a container stands on it, or something of it can't be removed.
+    pub fn remove(&self, name: &ImageName) -> Result<Pruned, ImageError> {
+        // Where there is no store, none is made.
+        self.image(name)?;
+        let locked = self.lock()?;
+        let users = locked.users(name)?;
+        if !users.is_empty() {
+            return Err(ImageError::InUse { name: name.clone(), users });
+        }
+        let path = self.image_path(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(ImageError::NoSuchImage { name: name.clone(), there: self.names()? });
+            }
+            removed => removed.in_store("remove", &path)?,
+        }
+        locked.prune()
+    }
+
+    /// Removes what nobody needs: layers, what is left of imports that were ended, and of containers that are no more.
+    ///
+    /// # Errors
+    /// When something can't be looked at or removed.
+    pub fn prune(&self) -> Result<Pruned, ImageError> {
+        let containers = self.sweep()?;
+        let Some(locked) = self.lock_existing()? else { return Ok(Pruned::default()) };
+        Ok(Pruned { containers, ..locked.prune()? })
+    }
+}
+
+impl Locked<'_> {
+    fn prune(self) -> Result<Pruned, ImageError> {
+        let left = self.left_behind()?;
+        let needed = self.needed(&left)?;
+        let work = self.begin()?;
+        let layers = self.take_layers_but(&needed, &work)?;
+        // What is to go is out of the way: others need not wait until it is gone.
+        drop(self);
+        let unfinished = left.len();
+        for Left { path, .. } in &left {
+            remove_tree(path)?;
+        }
+        work.end()?;
+        Ok(Pruned { layers, unfinished, containers: 0 })
+    }
+
+    /// The layers that images and containers have, and those on which a running import counts.
+    fn needed(&self, left: &[Left]) -> Result<BTreeSet<Digest>, ImageError> {
+        let mut needed: BTreeSet<Digest> = self.pinned(left)?.into_iter().collect();
+        needed.extend(self.claimed()?);
+        for image in self.store.images()? {
+            needed.extend(image.layers.iter().map(|layer| layer.digest));
+        }
+        Ok(needed)
+    }
+
+    /// Takes all other layers out of their place.
+    fn take_layers_but(&self, needed: &BTreeSet<Digest>, work: &Work<'_>) -> Result<Vec<Digest>, ImageError> {
+        let mut gone = Vec::new();
+        for name in entries(&self.store.root.join("layers"))? {
+            let Some(digest) = digest_of(&name).filter(|digest| !needed.contains(digest)) else { continue };
+            let path = self.store.layer(&digest);
+            fs::rename(&path, work.to_go(&name)).in_store("remove", &path)?;
+            gone.push(digest);
+        }
+        Ok(gone)
+    }
+}

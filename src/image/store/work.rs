@@ -1,0 +1,218 @@
+//! A directory of the store in which somebody works at something: an import, or a removal.
+//!
+//! A lock in it is held by who does; the kernel gives it back when that process ends in whatever way. So whoever comes next can
+//! tell what is being worked at from what was left behind.
+
+use super::super::budget::Budget;
+use super::super::digest::Digest;
+use super::super::error::{ImageError, InStore};
+use super::super::unpack::{Contents, Devices, Unpacker};
+use super::layers::{CONTENTS, FILES, digest_of, name_of};
+use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, entries, write};
+use rustix::fs::{FlockOperation, flock, syncfs};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The file that is locked.
+const LOCK: &str = "lock";
+
+/// Where it says which layers of the store it counts on.
+const PINS: &str = "pins";
+
+/// Such a directory. It is to be given back by [`Work::end`], whatever has come of it.
+pub(in crate::image) struct Work<'a> {
+    pub(in crate::image) store: &'a Store,
+    path: PathBuf,
+    _lock: File,
+    /// How many directories were made in it.
+    made: std::cell::Cell<u32>,
+}
+
+impl Store {
+    /// Begins something; what others have left behind goes first.
+    pub(in crate::image) fn begin(&self) -> Result<Work<'_>, ImageError> {
+        let locked = self.lock()?;
+        let left = locked.left_behind()?;
+        let work = locked.begin()?;
+        drop(locked);
+        for Left { path, _lock } in left {
+            remove_tree(&path)?;
+        }
+        Ok(work)
+    }
+}
+
+/// What somebody has left behind, and its lock, so that nobody else sees to it at the same time.
+pub(super) struct Left {
+    pub(super) path: PathBuf,
+    _lock: Option<File>,
+}
+
+impl<'a> Locked<'a> {
+    pub(super) fn begin(&self) -> Result<Work<'a>, ImageError> {
+        let mut bytes = [0; 8];
+        let random = Path::new("/dev/urandom");
+        File::open(random).and_then(|mut file| file.read_exact(&mut bytes)).in_store("read", random)?;
+        let path = self.store.root.join("tmp").join(format!("{:016x}", u64::from_ne_bytes(bytes)));
+        DirBuilder::new().mode(DIRECTORY).create(&path).in_store("make", &path)?;
+        let file = path.join(LOCK);
+        let lock = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&file).in_store("make", &file)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).in_store("lock", &file)?;
+        let pins = path.join(PINS);
+        DirBuilder::new().mode(DIRECTORY).create(&pins).in_store("make", &pins)?;
+        Ok(Work { store: self.store, path, _lock: lock, made: 0.into() })
+    }
+
+    /// What is left of those who have ended before they were done.
+    pub(super) fn left_behind(&self) -> Result<Vec<Left>, ImageError> {
+        let mut left = Vec::new();
+        for path in self.works()? {
+            match lock_of(&path)? {
+                LockOf::Nobody(lock) => left.push(Left { path, _lock: lock }),
+                LockOf::Somebody => {}
+            }
+        }
+        Ok(left)
+    }
+
+    /// The layers on which somebody counts who works at something, and not those of who has left something behind.
+    pub(super) fn pinned(&self, left: &[Left]) -> Result<Vec<Digest>, ImageError> {
+        let mut all = Vec::new();
+        for path in self.works()?.into_iter().filter(|path| left.iter().all(|left| left.path != *path)) {
+            all.extend(entries(&path.join(PINS))?.iter().filter_map(|name| digest_of(name)));
+        }
+        Ok(all)
+    }
+
+    fn works(&self) -> Result<Vec<PathBuf>, ImageError> {
+        let place = self.store.root.join("tmp");
+        Ok(entries(&place)?.iter().map(|name| place.join(name)).collect())
+    }
+}
+
+enum LockOf {
+    /// Nobody holds it, or nobody came to make it.
+    Nobody(Option<File>),
+    Somebody,
+}
+
+fn lock_of(work: &Path) -> Result<LockOf, ImageError> {
+    let path = work.join(LOCK);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(LockOf::Nobody(None)),
+        file => file.in_store("open", &path)?,
+    };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(LockOf::Somebody),
+        answer => answer.in_store("lock", &path).map(|()| LockOf::Nobody(Some(file))),
+    }
+}
+
+/// A layer that is being made.
+pub(in crate::image) struct NewLayer {
+    path: PathBuf,
+}
+
+impl NewLayer {
+    /// Where its files come.
+    pub(in crate::image) fn files(&self) -> PathBuf {
+        self.path.join(FILES)
+    }
+}
+
+impl Work<'_> {
+    /// A directory for files of any sort.
+    pub(in crate::image) fn directory(&self) -> Result<PathBuf, ImageError> {
+        self.made.set(self.made.get() + 1);
+        let path = self.path.join(self.made.get().to_string());
+        DirBuilder::new().mode(DIRECTORY).create(&path).in_store("make", &path)?;
+        Ok(path)
+    }
+
+    /// A layer of the store, which is to stay until this ends; `None` where there is none.
+    pub(in crate::image) fn use_layer(&self, digest: &Digest) -> Result<Option<(LayerRecord, Contents)>, ImageError> {
+        let locked = self.store.lock()?;
+        let Some(contents) = locked.contents(digest)? else { return Ok(None) };
+        self.pin(digest)?;
+        Ok(Some((LayerRecord::new(*digest, &contents), contents)))
+    }
+
+    /// Begins a layer.
+    pub(in crate::image) fn new_layer<'b>(
+        &self,
+        budget: &'b Budget,
+        devices: Devices,
+    ) -> Result<(NewLayer, Unpacker<'b>), ImageError> {
+        let layer = NewLayer { path: self.directory()? };
+        let files = layer.files();
+        DirBuilder::new().mode(0o755).create(&files).in_store("make", &files)?;
+        // Whatever the umask says.
+        fs::set_permissions(&files, fs::Permissions::from_mode(0o755)).in_store("make", &files)?;
+        let unpacker = Unpacker::new(&files, budget, devices)?;
+        Ok((layer, unpacker))
+    }
+
+    /// Puts a layer that is done in its place, where it stays at least until this ends.
+    pub(in crate::image) fn add_layer(
+        &self,
+        layer: &NewLayer,
+        digest: Digest,
+        contents: &Contents,
+    ) -> Result<LayerRecord, ImageError> {
+        write(&layer.path.join(CONTENTS), contents)?;
+        // Once it is in its place nobody looks whether all of it is there.
+        let directory = File::open(&layer.path).in_store("open", &layer.path)?;
+        syncfs(&directory).in_store("write", &layer.path)?;
+        let locked = self.store.lock()?;
+        self.pin(&digest)?;
+        locked.add_layer(&layer.path, &digest)?;
+        Ok(LayerRecord::new(digest, contents))
+    }
+
+    /// Writes an image down, in place of one of the same name; says whether there was one.
+    pub(in crate::image) fn add_image(&self, record: &ImageRecord) -> Result<bool, ImageError> {
+        let _locked = self.store.lock()?;
+        let path = self.store.image_path(&record.name);
+        let is_there = path.exists();
+        write(&path, record)?;
+        Ok(is_there)
+    }
+
+    /// Ends it: what is still in it goes.
+    pub(in crate::image) fn end(self) -> Result<(), ImageError> {
+        remove_tree(&self.path)
+    }
+
+    /// Where something may be moved that is to go with this.
+    pub(super) fn to_go(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    fn pin(&self, digest: &Digest) -> Result<(), ImageError> {
+        let path = self.path.join(PINS).join(name_of(digest));
+        File::create(&path).map(drop).in_store("make", &path)
+    }
+}
+
+/// Removes a directory and all that is in it, whatever it allows to whom.
+pub(super) fn remove_tree(path: &Path) -> Result<(), ImageError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && !rustix::process::geteuid().is_root() => {
+            open_up(path);
+            fs::remove_dir_all(path).in_store("remove", path)
+        }
+        removed => removed.in_store("remove", path),
+    }
+}
+
+/// Allows its owner all in a directory and those in it. What can't be done is told by who removes it.
+fn open_up(directory: &Path) {
+    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(DIRECTORY));
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+        open_up(&entry.path());
+    }
+}

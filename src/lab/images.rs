@@ -1,0 +1,73 @@
+//! The images that containers of a lab stand on: looked up before a lab is planned, and claimed while it is up.
+
+use super::Nslab;
+use crate::Error;
+use crate::image::{Claim, Footing, ImageError};
+use crate::model::container::{RootSource, Upper, Writes};
+use crate::model::{LabName, NodeName};
+use crate::spec::{FromImage, Node, NodeContainer, Spec};
+use crate::state::LockedLab;
+
+/// What a node's container is called in the store: no name of a lab or a node has such a character in it.
+fn place(lab: &LabName, node: &NodeName) -> String {
+    format!("{lab}@{node}")
+}
+
+impl Nslab {
+    /// A topology with what its images say, where it stands on some. Nothing is made.
+    pub(super) fn on_images(&self, spec: &Spec) -> Result<Spec, Error> {
+        let mut spec = spec.clone();
+        let lab = spec.name.clone();
+        for Node { name, container, .. } in &mut spec.nodes {
+            if let Some(container) = container {
+                self.on_image(&lab, name, container)?;
+            }
+        }
+        Ok(spec)
+    }
+
+    fn on_image(&self, lab: &LabName, node: &NodeName, container: &mut NodeContainer) -> Result<(), Error> {
+        let Some(FromImage { name, keep }) = &container.image else { return Ok(()) };
+        // Of a lab that is up, it is known what it stands on.
+        if !matches!(&container.root.source, RootSource::Layers(layers) if layers.is_empty()) {
+            return Ok(());
+        }
+        let image = self.images().image(name)?;
+        let run = self.images().run_of(&image, &container.command, container.user)?;
+        let Footing { layers, files, place: _ } = self.images().footing(&place(lab, node), name)?;
+        let goes = if *keep { Vec::new() } else { vec![files.clone()] };
+        container.root.source = RootSource::Layers(layers);
+        container.root.writes = Writes::Above(Upper { directory: files, goes });
+        container.command = run.command;
+        container.user = run.user;
+        container.workdir = container.workdir.take().or(run.working_directory);
+        let mut variables = run.environment;
+        variables.append(&mut container.env);
+        container.env = variables;
+        Ok(())
+    }
+
+    /// Has the images of a lab that is locked stay as long as it is there.
+    pub(super) fn claim_images(&self, lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
+        for node in &spec.nodes {
+            let Some(image) = node.container.as_ref().and_then(|container| container.image.as_ref()) else { continue };
+            let claim = Claim {
+                owner: format!("{}/{}", spec.name, node.name),
+                image: image.name.clone(),
+                is_kept: image.keep,
+                record: Some(lab.paths().directory().to_owned()),
+            };
+            self.images().claim(&place(&spec.name, &node.name), &claim)?;
+        }
+        Ok(())
+    }
+
+    /// Takes away what is left of a lab's containers that stood on images, and of others that are no more.
+    pub(super) fn leave_images(&self, lab: &LabName, spec: Option<&Spec>) -> Result<(), ImageError> {
+        let stands = |node: &&Node| node.container.as_ref().is_some_and(|container| container.image.is_some());
+        let standing = spec.into_iter().flat_map(|spec| &spec.nodes).filter(stands);
+        let standing: Vec<String> = standing.map(|node| place(lab, &node.name)).collect();
+        self.images().release(&format!("{lab}@"), &standing)?;
+        self.images().sweep().map(drop)
+    }
+}

@@ -1,0 +1,191 @@
+//! Containers that stand on images: what they write is theirs alone, and goes with them.
+
+use crate::image::{Images, listing};
+use crate::support::rootfs::busybox;
+use crate::support::run::{sh, text, write};
+use crate::support::{ThrowAwayHost, wait_until};
+use std::time::Duration;
+
+/// A store with an image whose root file system has no directory to mount on: `a`.
+fn stocked(host: &ThrowAwayHost) -> Images {
+    let images = Images::of(host);
+    let root = busybox(host, "rootfs");
+    sh(&format!("cd {root}; rmdir proc sys dev; echo image > etc/said; mkdir -m 700 etc/closed"));
+    images.ok(&["image", "import", &root, "--name", "a"]);
+    images
+}
+
+fn layer(images: &Images) -> String {
+    images.layers("a")[0].to_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_container_writes_is_its_own_and_goes_with_it() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let before = listing(&layer(&images));
+        let script = "echo mine > /etc/said; rm -r /etc/closed; cat /etc/said; test ! -e /etc/closed; ls -d /proc /sys /dev; \
+                      mount | grep -c ' / type overlay'";
+        let said = images.ok(&["launch", "--image", "a", "sh", "-ec", script]);
+        assert_eq!(said, "mine\n/dev\n/proc\n/sys\n1\n");
+        assert_eq!(images.ok(&["launch", "--image", "a", "cat", "/etc/said"]), "image\n");
+        assert_eq!(images.names("containers"), [] as [String; 0], "nothing is left");
+        assert_eq!(images.run(&["launch", "--image", "a", "sh", "-c", "touch /x; exit 7"]).status.code(), Some(7));
+        assert_eq!(images.run(&["launch", "--image", "a", "--", "/absent"]).status.code(), Some(127));
+        // With a user namespace of its own, too: whose the files are is another matter.
+        let said = images.ok(&["launch", "--image", "a", "-U", "sh", "-ec", "echo x > /etc/said; cat /etc/said"]);
+        assert_eq!(said, "x\n");
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+        for lacking in ["open_tree", "overlay_by_descriptor"] {
+            let mut old = images.command(&["launch", "--image", "a", "sh", "-ec", "touch /new; cat /etc/said"]);
+            assert_eq!(text(&old.env("NSLAB_TEST_LACKS", lacking).output().unwrap()), "image\n", "{lacking}");
+        }
+        assert_eq!(listing(&layer(&images)), before, "the image is as it was");
+        assert!(images.fails(&["launch", "--image", "a"], 2).contains("has no command of its own"));
+        assert!(images.fails(&["launch", "--image", "b", "true"], 2).contains("there is no image b; there is a"));
+    });
+}
+
+#[test]
+fn an_image_in_use_stays() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let name = images.ok(&[
+            "launch",
+            "--image",
+            "a",
+            "--detach",
+            "--",
+            "sh",
+            "-c",
+            "echo mine > /etc/said; exec sleep 1000",
+        ]);
+        let name = name.trim();
+        let said = images.fails(&["image", "rm", "a"], 1);
+        assert!(said.contains(&format!("in use by {name}")), "{said}");
+        // Another one of that name takes its place, and the container stands where it stood.
+        sh(&format!("echo other > {}/rootfs/etc/said", host.scratch().display()));
+        images.ok(&["image", "import", &format!("{}/rootfs", host.scratch().display()), "--name", "a"]);
+        images.ok(&["image", "prune"]);
+        assert_eq!(images.names("layers").len(), 2);
+        images.ok(&["rm", name]);
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+        let pruned = images.json(&["image", "prune"]);
+        assert_eq!(pruned["layers"].as_array().unwrap().len(), 1);
+        images.ok(&["image", "rm", "a"]);
+        images.assert_empty();
+    });
+}
+
+#[test]
+fn what_is_kept_is_there_for_the_next_one() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let started = |script: &str| {
+            images.ok(&["launch", "--image", "a", "-d", "--keep", "--name", "c", "--", "sh", "-c", script]);
+            wait_until("it has ended", Duration::from_secs(30), || images.ok(&["ps"]).contains("exited"));
+            let said = images.ok(&["logs", "c"]);
+            images.ok(&["rm", "c"]);
+            said
+        };
+        assert_eq!(started("echo first > /etc/said; mkdir /var"), "");
+        images.ok(&["image", "prune"]);
+        assert_eq!(started("cat /etc/said; ls -d /var"), "first\n/var\n");
+        let said = images.fails(&["image", "rm", "a"], 1);
+        assert!(said.contains("in use by what is kept of c"), "{said}");
+        images.ok(&["image", "prune", "--kept"]);
+        images.ok(&["image", "rm", "a"]);
+        images.assert_empty();
+    });
+}
+
+#[test]
+fn what_a_killed_launcher_left_is_taken_away() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let mut launcher =
+            images.command(&["launch", "--image", "a", "sh", "-c", "touch /made; sleep 1000"]).spawn().unwrap();
+        let made =
+            |name: &String| std::path::Path::new(&images.at(&format!("containers/{name}/files/upper/made"))).exists();
+        wait_until("it has written", Duration::from_secs(30), || images.names("containers").iter().any(made));
+        // It is not taken for one that is no more.
+        images.ok(&["image", "prune"]);
+        assert!(images.names("containers").iter().any(made));
+        launcher.kill().unwrap();
+        launcher.wait().unwrap();
+        wait_until("the container has ended", Duration::from_secs(30), || !sh("ps -e -o args").contains("sleep 1000"));
+        assert_eq!(images.names("containers").len(), 1);
+        let said = images.ok(&["gc"]);
+        assert!(said.contains("what 1 containers had written"), "{said}");
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+    });
+}
+
+#[test]
+fn nodes_stand_on_images() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let before = listing(&layer(&images));
+        let lab = |keep: bool| {
+            let text = format!(
+                "name: l\nnodes:\n  n: {{container: {{image: a, keep: {keep}, command: sleep 1000, env: {{WHO: me}}}}}}\n  m: {{container: {{image: a, command: sleep 1000}}}}\nlinks: [{{endpoints: [n, m], subnets: [10.0.0.0/30]}}]\n"
+            );
+            write(host, "l.yaml", &text)
+        };
+        let topology = lab(false);
+        assert!(images.ok(&["plan", &topology]).contains("sleep 1000"));
+        images.ok(&["up", &topology]);
+        let inside = |node: &str, script: &str| images.ok(&["exec", node, "--", "sh", "-c", script]);
+        inside("n", "echo mine > /etc/said");
+        assert_eq!(inside("n", "cat /etc/said; echo $WHO"), "mine\nme\n");
+        assert_eq!(inside("m", "cat /etc/said"), "image\n");
+        assert!(inside("n", "cat /etc/hosts").contains("10.0.0.2"), "there was no such file in the image");
+        let said = images.fails(&["image", "rm", "a"], 1);
+        assert!(said.contains("in use by l/m, l/n"), "{said}");
+        // Nothing has changed, and nothing is done.
+        assert!(images.ok(&["up", &topology]).contains("nothing to do"));
+        assert_eq!(inside("n", "cat /etc/said"), "mine\n");
+        images.ok(&["stop", "n"]);
+        images.ok(&["start", "n"]);
+        assert_eq!(inside("n", "cat /etc/said"), "image\n", "it begins anew");
+        images.ok(&["down"]);
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+        host.assert_as_it_was("after down");
+        let topology = lab(true);
+        images.ok(&["up", &topology]);
+        inside("n", "echo kept > /etc/said");
+        inside("m", "echo gone > /etc/said");
+        images.ok(&["down"]);
+        images.ok(&["up", &topology]);
+        assert_eq!(inside("n", "cat /etc/said") + &inside("m", "cat /etc/said"), "kept\nimage\n");
+        images.ok(&["down"]);
+        assert_eq!(images.names("containers"), ["l@n"]);
+        assert_eq!(listing(&layer(&images)), before);
+        let absent = write(host, "absent.yaml", "name: x\nnodes: {n: {container: {image: b}}}\n");
+        assert!(images.fails(&["up", &absent], 2).contains("there is no image b; there is a"));
+    });
+}
+
+#[test]
+fn an_ordinary_user_has_images_too() {
+    ThrowAwayHost::run(|host| {
+        let here = host.scratch().to_str().unwrap().to_owned();
+        let nslab = env!("CARGO_BIN_EXE_nslab");
+        // Whoever has built it may have closed the way there.
+        sh(&format!("chmod 755 {here}; cp {nslab} {here}/nslab; mkdir {here}/home; chown 1234:1234 {here}/home"));
+        let user = |script: &str| {
+            sh(&format!(
+                "cd {here}; setpriv --reuid 1234 --regid 1234 --clear-groups env -i PATH=$PATH:{here} HOME={here}/home sh -ec '{script}'"
+            ))
+        };
+        assert_eq!(user("nslab image import busybox"), "busybox\n");
+        let said = user(
+            "nslab launch -U --image busybox sh -ec \"id -u; rm -r /var; mkdir -m 0 /var; echo x > /etc/hosts; cat /etc/hosts\"",
+        );
+        assert_eq!(said, "0\nx\n");
+        assert_eq!(user("ls home/.local/share/nslab/images/containers"), "", "nothing is left");
+        user("nslab image rm busybox");
+        let usage: serde_json::Value = serde_json::from_str(&user("nslab --json image du")).unwrap();
+        assert_eq!(usage["all_bytes"], 0);
+    });
+}
