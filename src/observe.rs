@@ -2,7 +2,7 @@
 
 use crate::desired::Resources;
 use crate::host::{self, Host, HostError, Look};
-use crate::launcher::{Launch, Output, Record};
+use crate::launcher::{self, Launch, Output, Record};
 use crate::model::ovs::{OvsRows, OvsTable, OvsdbServer};
 use crate::model::{IfName, Interface, LabName, NetnsName, NodeContainer, PinName, SysctlKey, Uplink};
 use crate::observed::nat::NatView;
@@ -217,8 +217,11 @@ fn observe_container(of: &NodeContainer) -> Option<ObservedContainer> {
         return Some(ObservedContainer { started_as: None, runs: false });
     };
     let runs = record.is_alive();
-    let Launch { name: _, container, cgroup, output, verbose: _ } = record.launch;
+    // What can't be told is taken for what is written down.
+    let limits = if runs { launcher::limits_now(&record).ok() } else { None };
+    let Launch { name: _, mut container, cgroup, output, verbose: _ } = record.launch;
     let terminal = matches!(output, Output::Detached { terminal: true, .. });
     let cgroup = cgroup.unwrap_or_default();
+    container.limits = limits.unwrap_or(container.limits);
     Some(ObservedContainer { started_as: Some(NodeContainer { container, cgroup, terminal, ..of.clone() }), runs })
 }

@@ -1,6 +1,6 @@
 //! From a plan's words to the machine's: each [`Op`] is one call.
 
-use super::{ApplyError, Stop, containers};
+use super::{ApplyError, Stop, containers, limits};
 use crate::host::enter::{self, EnterError};
 use crate::host::{EndedProcess, Host, HostError};
 use crate::launcher::Failure;
@@ -252,6 +252,7 @@ impl Effects for HostEffects {
                 stop.unless(self.start_container(of)).await.ok_or(EffectError::Interrupted)??;
             }
             Op::StopContainer(of) => self.stop_container(of).await?,
+            Op::LimitContainer(of) => limits::limit_container(of).await?,
             Op::Run(exec) => self.run(exec, stop).await?,
             Op::EndRun(exec) => self.end_run(exec).await?,
         }

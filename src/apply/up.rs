@@ -130,6 +130,7 @@ async fn carry_out(context: &Context, work: &Work<'_>, done: &mut Done) -> Resul
     let Work { lab, plan, desired, made, claimed, effects } = work;
     let network = |stage| {
         let late = [
+            Stage::Limits,
             Stage::StartContainers,
             Stage::Serve,
             Stage::Lease,

@@ -3,6 +3,7 @@
 mod args;
 mod args_container;
 mod args_launch;
+mod args_limit;
 mod args_link;
 mod args_uplink;
 mod care;
@@ -12,6 +13,7 @@ mod exec;
 mod exec_all;
 mod inspect;
 mod launch;
+mod limit;
 mod link;
 mod progress;
 mod render;
@@ -93,6 +95,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Start(all) => container::change(&nslab, global, &all, container::Change::Start).await,
             Verb::Stop(all) => container::change(&nslab, global, &all, container::Change::Stop).await,
             Verb::Restart(all) => container::change(&nslab, global, &all, container::Change::Restart).await,
+            Verb::Limit(arguments) => limit::limit(&nslab, global, &arguments).await,
             Verb::Kill(arguments) => container::kill(&nslab, global, &arguments).await,
             Verb::Doctor => care::doctor(&nslab, global).await,
             Verb::Gc => care::gc(&nslab, global).await,

@@ -9,6 +9,7 @@ mod gc;
 mod keeper;
 mod launched;
 mod leftovers;
+mod limit;
 mod link;
 mod node;
 mod object;

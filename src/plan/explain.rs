@@ -92,6 +92,9 @@ impl Display for Op {
                 write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" "))
             }
             Self::StopContainer(of) => write!(f, "stop the container {}", of.node),
+            Self::LimitContainer(of) => {
+                write!(f, "limit the container {} to {}", of.node, of.container.limits)
+            }
             Self::EndRun(exec) => {
                 write!(f, "end what `{}` left running in {}", exec.argv.join(" "), exec.netns)
             }

@@ -55,7 +55,7 @@ impl Op {
             Op::SetNatTable(_) | Op::RemoveNatTable(_) | Op::AddForwardPass(_) | Op::RemoveForwardPass(_) => {
                 netns(&NetnsName::Host)
             }
-            Op::StartContainer(of) | Op::StopContainer(of) => pinned(&of.netns.name),
+            Op::StartContainer(of) | Op::StopContainer(of) | Op::LimitContainer(of) => pinned(&of.netns.name),
             Op::Run(exec) | Op::EndRun(exec) => pinned(&exec.netns),
         }
     }

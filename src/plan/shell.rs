@@ -5,6 +5,7 @@ use super::ovs_vsctl::{self, Word};
 use super::shell_advertise as advertise;
 use super::shell_container as container;
 use super::shell_lease as lease;
+use super::shell_limits as limits;
 use super::shell_nat as nat;
 use super::shell_uplink as uplink;
 use super::tc;
@@ -60,6 +61,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
         ],
         Stage::StopKeeper => &["Nobody watches any more: who did was ended first of all."],
         Stage::StopContainers => &["Containers that go, or become others: asked to end, and killed after ten seconds."],
+        Stage::Limits => limits::LESSON,
         Stage::StartContainers | Stage::StartLeasedContainers => container::LESSON,
         Stage::StopForwarding => &["The machine forwards the lab's packets no more."],
         Stage::StopMasquerade => &["Rules of the machine's packet filter that go."],
@@ -248,6 +250,7 @@ impl Script {
             Op::RemoveForwardPass(pass) => nat::remove_pass(self, pass),
             Op::StartContainer(of) => container::start(self, of),
             Op::StopContainer(of) => container::stop(self, of),
+            Op::LimitContainer(of) => limits::container(self, of),
             Op::EndRun(exec) => {
                 let netns = quoted(exec.netns.as_str());
                 self.line(&format!("ip netns pids {netns} | xargs -r kill"));

@@ -202,6 +202,11 @@ impl Machine {
                 let there = ObservedContainer { started_as: Some((**of).clone()), runs: true };
                 self.observed.containers.insert(of.directory.clone(), there);
             }
+            Op::LimitContainer(of) => {
+                let there = self.observed.containers.get_mut(&of.directory).filter(|there| there.runs);
+                let was = there.and_then(|there| there.started_as.as_mut());
+                was.ok_or("its container does not run")?.container.limits = of.container.limits.clone();
+            }
             Op::StopContainer(of) => drop(self.observed.containers.remove(&of.directory)),
             Op::Run(exec) if exec.container.as_ref().is_some_and(|record| !self.runs(record)) => {
                 return Err("its container does not run".into());

@@ -92,6 +92,8 @@ pub enum Op {
     StartContainer(Box<NodeContainer>),
     /// Stop it, and forget it.
     StopContainer(Box<NodeContainer>),
+    /// Hold the container that runs to these limits from now on.
+    LimitContainer(Box<NodeContainer>),
     /// Run a command in a node and wait for it to end.
     Run(Exec),
     /// End what a node's command left running.
@@ -216,6 +218,8 @@ pub enum Stage {
     AttachUplink,
     /// Take a lease from there.
     TakeLease,
+    /// Change what those may use that run already: before others start beside them.
+    Limits,
     /// Start the containers of nodes that take no address by DHCP: a server may be one.
     StartContainers,
     /// Where nodes take addresses by DHCP, run the commands of those that do not: the servers' are among them.

@@ -33,6 +33,7 @@ mod launch_root;
 mod launch_rootless;
 mod launch_terminal;
 mod library;
+mod limit;
 mod links;
 mod managers;
 mod names;

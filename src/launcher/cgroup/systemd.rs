@@ -180,16 +180,38 @@ pub(super) fn stop(unit: &str) -> Result<(), CgroupError> {
     })
 }
 
-/// Waits until systemd has removed a scope's cgroup, as it does once that is empty; returns whether it has.
-pub(super) fn has_removed(directory: &Path, within: Duration) -> bool {
+/// Has systemd hold a unit to these limits, until it is stopped.
+pub(super) fn set_properties(unit: &str, limits: &Limits) -> Result<(), CgroupError> {
+    let action = format!("limit {unit}");
+    in_runtime(&action, async {
+        let failed = |source| CgroupError::Bus { action: action.clone(), source };
+        let connection = connect().await.map_err(failed)?;
+        let properties = super::limits::all_properties(limits);
+        let properties: Vec<(&str, Variant<'_>)> =
+            properties.into_iter().map(|(name, value)| (name, Variant::from(value))).collect();
+        call(&connection, "SetUnitProperties", &(unit, true, properties)).await.map_err(failed)
+    })
+}
+
+/// Waits until something is so that systemd was asked for; returns whether it is.
+pub(super) fn has_come(is_so: impl Fn() -> bool) -> bool {
+    holds_within(ANSWER, is_so)
+}
+
+fn holds_within(within: Duration, is_so: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + within;
-    while directory.exists() {
+    while !is_so() {
         if Instant::now() >= deadline {
             return false;
         }
         std::thread::sleep(LOOK);
     }
     true
+}
+
+/// Waits until systemd has removed a scope's cgroup, as it does once that is empty; returns whether it has.
+pub(super) fn has_removed(directory: &Path, within: Duration) -> bool {
+    holds_within(within, || !directory.exists())
 }
 
 /// Whether a process is in the cgroup of a unit.

@@ -65,8 +65,13 @@ impl Tree {
     }
 
     fn try_make(&self) -> Result<(), CgroupError> {
-        let mut above = self.base.clone();
-        let mut enabled = self.enable(&above)?;
+        self.make_parents()?;
+        self.make_leaf()
+    }
+
+    /// Makes what it is in, and has that have its controllers.
+    pub(super) fn make_parents(&self) -> Result<(), CgroupError> {
+        let mut enabled = self.enable(&self.base)?;
         for directory in self.parents().iter().rev() {
             let is_new = make(directory)?;
             if is_new {
@@ -76,8 +81,11 @@ impl Tree {
                 mark(directory, &format!(".{}", controller.name()))?;
             }
             enabled = self.enable(directory)?;
-            above.clone_from(directory);
         }
+        Ok(())
+    }
+
+    fn make_leaf(&self) -> Result<(), CgroupError> {
         let leaf = self.leaf();
         if !make(&leaf)? {
             // One of the same name that was left empty, by a machine or a process that died, may be had again.
