@@ -130,6 +130,7 @@ async fn carry_out(context: &Context, work: &Work<'_>, done: &mut Done) -> Resul
     let Work { lab, plan, desired, made, claimed, effects } = work;
     let network = |stage| {
         let late = [
+            Stage::LimitLab,
             Stage::Limits,
             Stage::StartContainers,
             Stage::Serve,
@@ -137,6 +138,7 @@ async fn carry_out(context: &Context, work: &Work<'_>, done: &mut Done) -> Resul
             Stage::StartLeasedContainers,
             Stage::Exec,
             Stage::RemoveNamespaces,
+            Stage::RemoveGroups,
         ];
         !late.contains(&stage)
     };

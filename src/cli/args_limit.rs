@@ -6,9 +6,12 @@ use std::str::FromStr;
 
 #[derive(Debug, Args)]
 pub(crate) struct LimitArguments {
-    /// The container: NODE, LAB/NODE, or the name of one of no lab
-    #[arg(value_name = "NAME")]
-    pub(crate) name: String,
+    /// The node or container: NODE, LAB/NODE, or the name of one of no lab
+    #[arg(value_name = "NAME", required_unless_present = "whole")]
+    pub(crate) name: Option<String>,
+    /// The lab as a whole: what all of its nodes may use together; NAME is the lab's then
+    #[arg(long)]
+    pub(crate) whole: bool,
     /// Memory, as in 200M, or `none`
     #[arg(long, value_name = "SIZE", value_parser = or_none::<MemorySize>)]
     pub(crate) memory: Option<Wanted<MemorySize>>,

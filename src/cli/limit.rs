@@ -7,13 +7,27 @@ use super::select::{self, Called};
 use super::signals;
 use crate::Error;
 use crate::lab::{Nslab, Options};
+use crate::model::LabName;
 use crate::model::container::MemorySize;
 use crate::report::{LimitsReport, UsageReport};
 use std::process::ExitCode;
 
 pub(super) async fn limit(nslab: &Nslab, global: &Global, arguments: &LimitArguments) -> Result<ExitCode, Error> {
     let change = arguments.change();
-    let called = select::container(nslab.root(), global, &arguments.name)?;
+    let called = match &arguments.name {
+        Some(name) if !arguments.whole => select::container(nslab.root(), global, name)?,
+        lab => {
+            let wrong = |error: crate::model::NameError| Error::Usage(format!("with --whole, name a lab: {error}"));
+            let named = lab.as_deref().map(LabName::try_from).transpose().map_err(wrong)?;
+            let lab = select::lab(nslab.root(), global, named)?;
+            let report = if change.is_none() {
+                nslab.group_limits(&lab, None)?
+            } else {
+                nslab.change_group_limits(&lab, None, &change, &Options::default()).await?
+            };
+            return Ok(show(global, &report, change.is_none()));
+        }
+    };
     let report = match (called, change.is_none()) {
         (Called::Node(lab, node), true) => nslab.limits(&lab, &node)?,
         (Called::Alone(name), true) => nslab.launched_limits(&name)?,
@@ -24,12 +38,16 @@ pub(super) async fn limit(nslab: &Nslab, global: &Global, arguments: &LimitArgum
         }
         (Called::Alone(name), false) => nslab.change_launched_limits(&name, &change).await?,
     };
+    Ok(show(global, &report, change.is_none()))
+}
+
+fn show(global: &Global, report: &LimitsReport, is_asked: bool) -> ExitCode {
     if global.json {
-        render::json(&report);
-    } else if change.is_none() || !global.quiet {
-        render::text(&text(&report));
+        render::json(report);
+    } else if is_asked || !global.quiet {
+        render::text(&text(report));
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 fn text(report: &LimitsReport) -> String {

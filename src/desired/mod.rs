@@ -5,6 +5,7 @@ mod backends;
 mod containers;
 mod dhcp;
 mod forwarding;
+mod groups;
 mod hash;
 mod hosts;
 mod links;

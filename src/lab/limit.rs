@@ -4,10 +4,12 @@ use super::container::not_running;
 use super::{Nslab, Options};
 use crate::Error;
 use crate::apply;
-use crate::launcher::{self, Cgroup, Failure, Record};
+use crate::launcher::{self, Cgroup, Failure, Record, Usage};
 use crate::model::container::{Limits, LimitsChange};
 use crate::model::{ContainerName, LabName, NodeName};
 use crate::report::{LimitsReport, UsageReport};
+use crate::spec::Spec;
+use std::path::PathBuf;
 
 impl Nslab {
     /// What a node's container may use, and uses.
@@ -15,7 +17,12 @@ impl Nslab {
     /// # Errors
     /// When there is no such container, or it can't be looked at.
     pub fn limits(&self, lab: &LabName, node: &NodeName) -> Result<LimitsReport, Error> {
-        let made = self.state(lab)?.made();
+        let state = self.state(lab)?;
+        let is_bare = |spec: &Spec| spec.nodes.iter().any(|one| one.name == *node && one.container.is_none());
+        let made = state.made();
+        if state.spec().is_some_and(is_bare) {
+            return self.group_limits(lab, Some(node));
+        }
         let of = super::container::among(lab, node, made.resources.containers)?;
         let record = Record::read(&of.directory)?;
         report(Some(lab), node.as_str(), &of.container.limits, record.as_ref())
@@ -37,6 +44,10 @@ impl Nslab {
         options: &Options,
     ) -> Result<LimitsReport, Error> {
         super::context::require_privilege()?;
+        let record = self.record(lab)?;
+        if record.spec.nodes.iter().any(|one| one.name == *node && one.container.is_none()) {
+            return self.change_group_limits(lab, Some(node), change, options).await;
+        }
         let (locked, mut of) = self.container(lab, node, options).await?;
         let running = Record::read(&of.directory)?.filter(Record::is_alive);
         let now = running.as_ref().map(launcher::limits_now).transpose()?;
@@ -55,6 +66,52 @@ impl Nslab {
         }
         let record = Record::read(&of.directory)?;
         report(Some(lab), node.as_str(), &of.container.limits, record.as_ref())
+    }
+
+    /// What a lab as a whole, or a node of it that is no container, may use.
+    ///
+    /// # Errors
+    /// When there is no such lab, or it can't be looked at.
+    pub fn group_limits(&self, lab: &LabName, node: Option<&NodeName>) -> Result<LimitsReport, Error> {
+        let groups = self.state(lab)?.made().resources.groups;
+        let group = groups.into_iter().find(|group| group.node.as_ref() == node);
+        let limits = match &group {
+            Some(group) => launcher::group_limits(&group.cgroup, &group.limits).map_err(Failure::from)?,
+            None => None,
+        };
+        let name = node.map(ToString::to_string);
+        let found = group.as_ref().map(|group| launcher::find_group(&group.cgroup));
+        let found = found.transpose().map_err(Failure::from)?.flatten();
+        let usage = found.as_ref().map(Cgroup::usage).transpose().map_err(Failure::from)?;
+        let places = found.as_ref().map(Cgroup::directories).unwrap_or_default();
+        Ok(told(Some(lab), name, true, &limits.unwrap_or_default(), places, usage))
+    }
+
+    /// Changes that, until it is changed again or the lab is brought up anew: as [`Nslab::up`] with the lab's topology, in
+    /// which just this is otherwise. So what has ended of the lab is started again.
+    ///
+    /// # Errors
+    /// When there is no such lab or node, more is in use than is to be, or what [`Nslab::up`] says.
+    ///
+    /// # Cancel safety
+    /// As [`Nslab::up`].
+    pub async fn change_group_limits(
+        &self,
+        lab: &LabName,
+        node: Option<&NodeName>,
+        change: &LimitsChange,
+        options: &Options,
+    ) -> Result<LimitsReport, Error> {
+        self.edit(lab, options, |spec| {
+            let limits = match node {
+                None => Some(&mut spec.limits),
+                Some(node) => spec.nodes.iter_mut().find(|one| one.name == *node).map(|node| &mut node.limits),
+            };
+            limits.into_iter().for_each(|limits| *limits = change.apply(limits));
+            Ok(())
+        })
+        .await?;
+        self.group_limits(lab, node)
     }
 
     /// What a container of no lab may use, and uses.
@@ -101,11 +158,23 @@ fn report(
     let cgroup = record.filter(|_| runs).and_then(|record| record.launch.cgroup.as_deref());
     let found = cgroup.map(Cgroup::find).transpose().map_err(Failure::from)?.flatten();
     let usage = found.as_ref().map(Cgroup::usage).transpose().map_err(Failure::from)?;
-    Ok(LimitsReport {
+    let places = found.as_ref().map(Cgroup::directories).unwrap_or_default();
+    Ok(told(lab, Some(name.to_owned()), runs, &limits, places, usage))
+}
+
+fn told(
+    lab: Option<&LabName>,
+    name: Option<String>,
+    runs: bool,
+    limits: &Limits,
+    cgroup: Vec<PathBuf>,
+    usage: Option<Usage>,
+) -> LimitsReport {
+    LimitsReport {
         lab: lab.cloned(),
-        name: Some(name.to_owned()),
+        name,
         runs,
-        cgroup: found.as_ref().map(Cgroup::directories).unwrap_or_default(),
+        cgroup,
         memory_bytes: limits.memory.map(|memory| memory.bytes()),
         swap_bytes: limits.swap.map(|swap| swap.bytes()),
         cpus: limits.cpus.map(|cpus| f64::from(cpus.thousandths()) / 1000.0),
@@ -114,5 +183,5 @@ fn report(
             memory_bytes: usage.and_then(|usage| usage.memory_bytes),
             pids: usage.and_then(|usage| usage.pids),
         },
-    })
+    }
 }

@@ -43,7 +43,10 @@ mod sys;
 mod terminal;
 
 pub use attach::{Left, join as attach};
-pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, protect_from_oom, remove_left_by_killed};
+pub use cgroup::{
+    Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, enter_group, find_group, group_limits, in_group,
+    protect_from_oom, remove_group, remove_left_by_killed, set_group,
+};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;

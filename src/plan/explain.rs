@@ -5,8 +5,8 @@ use crate::model::nat::{DOCKER_USER, NatTable};
 use crate::model::ovs::{OvsChange, OvsRow, OvsRowId, OvsTable};
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
-    Autoconfigured, Bridge, IfName, Interface, NativeVlan, Netns, Uplink, UplinkAddress, Veth, VethEnd, VlanId,
-    VlanMode,
+    Autoconfigured, Bridge, IfName, Interface, LimitedGroup, NativeVlan, Netns, Uplink, UplinkAddress, Veth, VethEnd,
+    VlanId, VlanMode,
 };
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
@@ -92,6 +92,14 @@ impl Display for Op {
                 write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" "))
             }
             Self::StopContainer(of) => write!(f, "stop the container {}", of.node),
+            Self::SetGroup(LimitedGroup { node, cgroup: _, limits }) => match node {
+                Some(node) => write!(f, "limit the node {node} to {limits}"),
+                None => write!(f, "limit the lab as a whole to {limits}"),
+            },
+            Self::RemoveGroup(LimitedGroup { node, cgroup: _, limits: _ }) => match node {
+                Some(node) => write!(f, "limit the node {node} no more"),
+                None => write!(f, "limit the lab as a whole no more"),
+            },
             Self::LimitContainer(of) => {
                 write!(f, "limit the container {} to {}", of.node, of.container.limits)
             }

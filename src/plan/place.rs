@@ -56,6 +56,7 @@ impl Op {
                 netns(&NetnsName::Host)
             }
             Op::StartContainer(of) | Op::StopContainer(of) | Op::LimitContainer(of) => pinned(&of.netns.name),
+            Op::SetGroup(_) | Op::RemoveGroup(_) => Place::Files,
             Op::Run(exec) | Op::EndRun(exec) => pinned(&exec.netns),
         }
     }

@@ -1,7 +1,8 @@
 //! Limits in a script of shell commands.
 
 use super::shell::{Script, quoted};
-use crate::model::NodeContainer;
+use super::types::Op;
+use crate::model::LimitedGroup;
 use crate::model::container::Limits;
 use std::path::Path;
 
@@ -11,9 +12,39 @@ pub(super) const LESSON: &[&str] = &[
     "mounted has a directory of its name. A file that is not there is of a controller that is elsewhere, or of the other version.",
 ];
 
-/// The limits of a container that runs.
-pub(super) fn container(script: &mut Script, of: &NodeContainer) {
-    write(script, &of.cgroup, &of.container.limits);
+/// A step that changes limits.
+pub(super) fn change(script: &mut Script, op: &Op) {
+    match op {
+        Op::LimitContainer(of) => write(script, &of.cgroup, &of.container.limits),
+        Op::SetGroup(group) => set(script, group),
+        Op::RemoveGroup(group) => remove(script, group),
+        _ => {}
+    }
+}
+
+/// A cgroup, made in every hierarchy that has one of the files.
+fn set(script: &mut Script, group: &LimitedGroup) {
+    let name = quoted(&group.cgroup.to_string_lossy());
+    script.line("for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do");
+    script.line("    [ -e \"$mount/cgroup.procs\" ] || continue");
+    script.line("    for above in '' /nslab; do");
+    script.line("        [ ! -e \"$mount/cgroup.controllers\" ] || for one in memory pids cpu; do");
+    script.line("            echo \"+$one\" > \"$mount$above/cgroup.subtree_control\" || :");
+    script.line("        done 2> /dev/null");
+    script.line(&format!("        mkdir -p \"$mount/\"{name}"));
+    script.line("    done");
+    script.line("done");
+    write(script, &group.cgroup, &group.limits);
+}
+
+/// It goes with what it is in, where that is empty.
+fn remove(script: &mut Script, group: &LimitedGroup) {
+    let ways = group.cgroup.ancestors().filter(|way| !way.as_os_str().is_empty());
+    let ways: Vec<String> = ways.map(|way| format!("-path {}", quoted(&format!("*/{}", way.display())))).collect();
+    script.line(&format!(
+        "find /sys/fs/cgroup -depth -type d \\( {} \\) -exec rmdir {{}} + 2> /dev/null || :",
+        ways.join(" -o ")
+    ));
 }
 
 /// Writes the files of a cgroup, of either version.

@@ -202,6 +202,8 @@ impl Machine {
                 let there = ObservedContainer { started_as: Some((**of).clone()), runs: true };
                 self.observed.containers.insert(of.directory.clone(), there);
             }
+            Op::SetGroup(group) => drop(self.observed.groups.insert(group.cgroup.clone(), group.limits.clone())),
+            Op::RemoveGroup(group) => drop(self.observed.groups.remove(&group.cgroup)),
             Op::LimitContainer(of) => {
                 let there = self.observed.containers.get_mut(&of.directory).filter(|there| there.runs);
                 let was = there.and_then(|there| there.started_as.as_mut());

@@ -34,6 +34,7 @@ mod launch_rootless;
 mod launch_terminal;
 mod library;
 mod limit;
+mod limit_lab;
 mod links;
 mod managers;
 mod names;

@@ -91,7 +91,7 @@ impl Cgroup {
     }
 
     /// Writes all files, each only where it is another one; or none of them.
-    fn write(&self, limits: &Limits) -> Result<(), CgroupError> {
+    pub(super) fn write(&self, limits: &Limits) -> Result<(), CgroupError> {
         let settings = self.all_settings(limits)?;
         let sum = settings.iter().find(|one| one.is_of_swap()).and_then(|one| self.file(one));
         let sum = sum.and_then(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
@@ -196,7 +196,7 @@ fn in_use(setting: &Setting, file: &Path) -> CgroupError {
 }
 
 /// Has a cgroup be in the hierarchies that these settings want, with all that runs in it.
-fn extend(trees: &[Tree], settings: &[Setting]) -> Result<(), CgroupError> {
+pub(super) fn extend(trees: &[Tree], settings: &[Setting]) -> Result<(), CgroupError> {
     let Some(first) = trees.first() else { return Ok(()) };
     let machine = Machine(hierarchy::look()?);
     let wanted = make::trees(&first.name, &machine, settings, "")?;
@@ -219,7 +219,7 @@ fn extend(trees: &[Tree], settings: &[Setting]) -> Result<(), CgroupError> {
 }
 
 /// Moves all that is in one cgroup, and below, to another hierarchy's; whoever is born meanwhile as well.
-fn move_all(from: &Path, to: &Path) -> Result<(), CgroupError> {
+pub(super) fn move_all(from: &Path, to: &Path) -> Result<(), CgroupError> {
     for _ in 0..ROUNDS {
         let there = members::of_all(to)?;
         let missing: BTreeSet<i32> = members::of_all(from)?.difference(&there).copied().collect();

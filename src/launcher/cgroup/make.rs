@@ -18,11 +18,11 @@ pub(super) fn scope(
     settings: &[Setting],
 ) -> Result<Result<Cgroup, String>, CgroupError> {
     let unit = systemd::unit_of(name);
-    let placeholder = match systemd::make(&unit, &format!("nslab container {}", name.display()), limits)? {
+    let placeholder = match systemd::make(&unit, name, &format!("nslab container {}", name.display()), limits)? {
         Asked::Made(placeholder) => placeholder,
         Asked::NobodyThere(why) => return Ok(Err(why)),
     };
-    let directory = root.mount.join(systemd::place_of(&unit));
+    let directory = root.mount.join(systemd::place_of(name));
     for setting in settings {
         let file = directory.join(setting.file);
         if root.has(setting.controller) && directory.join("memory.max").exists() && is_needless(setting, &file)? {

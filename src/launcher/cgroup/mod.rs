@@ -18,6 +18,7 @@
 mod change;
 mod entrance;
 mod error;
+mod group;
 mod hierarchy;
 mod launched;
 mod limits;
@@ -31,6 +32,7 @@ mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
+pub use group::{enter_group, find_group, group_limits, in_group, remove_group, set_group};
 pub use launched::{cgroup_of_caller, remove_left_by_killed};
 pub(super) use of_launch::OfLaunch;
 pub use oom::{OomCounter, protect_from_oom};
@@ -112,8 +114,8 @@ impl Cgroup {
         let machine = Machine(hierarchy::look()?);
         let unit = systemd::unit_of(name);
         for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
-            let directory = hierarchy.mount.join(systemd::place_of(&unit));
-            if directory.is_dir() {
+            let directory = hierarchy.mount.join(systemd::place_of(name));
+            if directory.is_dir() || group::is_left_slice(name, hierarchy) {
                 return Ok(Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None }));
             }
         }
@@ -218,11 +220,11 @@ impl Cgroup {
                     return Err(CgroupError::Occupied { directory: directory.clone(), pids });
                 }
                 if systemd::has_removed(directory, NOTICE) {
-                    return Ok(());
+                    return group::remove_slice_of(directory);
                 }
                 systemd::stop(unit)?;
                 if systemd::has_removed(directory, NOTICE) {
-                    return Ok(());
+                    return group::remove_slice_of(directory);
                 }
                 Err(CgroupError::Silent { action: format!("remove {unit}"), seconds: NOTICE.as_secs() })
             }
@@ -293,7 +295,7 @@ impl Machine {
         let of = |hierarchy: &Hierarchy| {
             let is_used = |one: &Controller| match one {
                 Controller::Memory | Controller::Pids => true,
-                Controller::Cpu => wanted.contains(one),
+                Controller::Cpu => wanted.contains(one) || group::is_of_limited_lab(hierarchy, name),
                 Controller::Freezer => !has_two,
             };
             let used = Controller::ALL.into_iter().filter(|one| hierarchy.has(*one) && is_used(one));

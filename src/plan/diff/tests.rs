@@ -335,6 +335,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
         hosts_files,
         name_directories,
         containers,
+        groups,
         execs,
         host_bridge,
         uplink,
@@ -361,6 +362,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
     to.remembered.extend(remembered);
     to.dhcp_clients.extend(dhcp_clients);
     to.containers.extend(containers);
+    to.groups.extend(groups);
     to.routes.extend(routes);
     to.hosts_files.extend(hosts_files);
     to.name_directories.extend(name_directories);
