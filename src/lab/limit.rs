@@ -5,7 +5,7 @@ use super::{Nslab, Options};
 use crate::Error;
 use crate::apply;
 use crate::launcher::{self, Cgroup, Failure, Record, Usage};
-use crate::model::container::{Limits, LimitsChange};
+use crate::model::container::{Limits, LimitsChange, MemorySize};
 use crate::model::{ContainerName, LabName, NodeName};
 use crate::report::{LimitsReport, UsageReport};
 use crate::spec::Spec;
@@ -107,7 +107,9 @@ impl Nslab {
                 None => Some(&mut spec.limits),
                 Some(node) => spec.nodes.iter_mut().find(|one| one.name == *node).map(|node| &mut node.limits),
             };
-            limits.into_iter().for_each(|limits| *limits = change.apply(limits));
+            if let Some(limits) = limits {
+                *limits = change.apply(limits);
+            }
             Ok(())
         })
         .await?;
@@ -175,8 +177,8 @@ fn told(
         name,
         runs,
         cgroup,
-        memory_bytes: limits.memory.map(|memory| memory.bytes()),
-        swap_bytes: limits.swap.map(|swap| swap.bytes()),
+        memory_bytes: limits.memory.map(MemorySize::bytes),
+        swap_bytes: limits.swap.map(MemorySize::bytes),
         cpus: limits.cpus.map(|cpus| f64::from(cpus.thousandths()) / 1000.0),
         pids: limits.pids,
         used: UsageReport {

@@ -3,7 +3,7 @@
 use super::shell::{Script, quoted};
 use super::types::Op;
 use crate::model::LimitedGroup;
-use crate::model::container::Limits;
+use crate::model::container::{Limits, MemorySize};
 use std::path::Path;
 
 /// What a reader is told before the first.
@@ -51,7 +51,7 @@ fn remove(script: &mut Script, group: &LimitedGroup) {
 fn write(script: &mut Script, cgroup: &Path, limits: &Limits) {
     let Limits { memory, swap, cpus, pids } = limits;
     let number = |number: Option<u64>, none: &str| number.map_or_else(|| none.to_owned(), |number| number.to_string());
-    let memory_bytes = memory.map(|memory| memory.bytes());
+    let memory_bytes = memory.map(MemorySize::bytes);
     let both = memory_bytes.zip(*swap).map(|(memory, swap)| memory.saturating_add(swap.bytes()));
     let quota = cpus.map(|cpus| u64::from(cpus.thousandths()) * 100);
     let files = [
@@ -60,7 +60,7 @@ fn write(script: &mut Script, cgroup: &Path, limits: &Limits) {
         ("memory.limit_in_bytes", number(memory_bytes, "-1")),
         ("memory.memsw.limit_in_bytes", number(both, "-1")),
         ("memory.max", number(memory_bytes, "max")),
-        ("memory.swap.max", number(swap.map(|swap| swap.bytes()), "max")),
+        ("memory.swap.max", number(swap.map(MemorySize::bytes), "max")),
         ("cpu.cfs_quota_us", number(quota, "-1")),
         ("cpu.max", format!("{} 100000", number(quota, "max"))),
         ("pids.max", number(pids.map(u64::from), "max")),

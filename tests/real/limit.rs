@@ -44,9 +44,10 @@ fn a_container_of_no_lab_is_limited_while_it_runs() {
         ok(&["limit", "zion", "--memory", "200M", "--swap", "0", "--cpus", "1", "--pids", "64"]);
         let (less, more) = ("104857600", "209715200");
         assert_limits(&cgroups, name, [more, more, "0", "100000", "64"]);
+        let number = pid.to_string();
         for place in cgroups.places().iter().map(|place| place.join(name)).filter(|place| place.is_dir()) {
             let there = std::fs::read_to_string(place.join("cgroup.procs")).unwrap();
-            assert!(there.lines().any(|one| one == pid.to_string()), "{}: {there}", place.display());
+            assert!(there.lines().any(|one| one == number), "{}: {there}", place.display());
         }
         ok(&["limit", "zion", "--memory", "100M"]);
         assert_limits(&cgroups, name, [less, less, "0", "100000", "64"]);

@@ -58,8 +58,8 @@ fn all_nodes_of_a_lab_are_bounded_together() {
         let hold = "(head -c 40m /dev/zero; exec sleep 4413) | tail -c 40m > /dev/null; echo held";
         let mut holder = nslab(["exec", "zion", "--", "sh", "-c", hold]).stdout(Stdio::piped()).spawn().unwrap();
         let used = if cgroups.is_version_2() { "memory.current" } else { "memory.usage_in_bytes" };
-        let uses = || cgroups.read("nslab/matrix", used).parse::<u64>().unwrap();
-        wait_until("one of them has it", SOON, || uses() > 40 << 20);
+        let now = || cgroups.read("nslab/matrix", used).parse::<u64>().unwrap();
+        wait_until("one of them has it", SOON, || now() > 40 << 20);
         let is_killed = !eat("plain", 40).success();
         let holds = !sh("pgrep -f '^tail -c 40m' || true").is_empty();
         assert!(is_killed || !holds);

@@ -41,6 +41,6 @@ fn a_lab_is_a_slice_with_a_scope_for_each_container() {
     assert_eq!((read("memory.max"), read("pids.max")), ("419430400".to_owned(), "100".to_owned()));
     ok(&["down"]);
     assert!(!std::path::Path::new(slice).exists());
-    let units = sh("systemctl list-units --all --no-legend --plain 'nslab-*'");
+    let units = sh("systemctl list-units --all --no-legend --plain 'nslab-matrix*'");
     assert!(units.trim().is_empty(), "{units}");
 }

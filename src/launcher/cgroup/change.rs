@@ -210,7 +210,9 @@ pub(super) fn extend(trees: &[Tree], settings: &[Setting]) -> Result<(), CgroupE
         let moved = move_all(&first.leaf(), &tree.leaf());
         if moved.is_err() {
             let back = members::of_all(&tree.leaf()).unwrap_or_default();
-            back.into_iter().for_each(|pid| drop(members::add(&tree.base, pid)));
+            for pid in back {
+                let _ = members::add(&tree.base, pid);
+            }
             let _ = tree.remove(); // why it could not be filled says more
         }
         moved?;
