@@ -2,9 +2,9 @@
 
 use crate::desired::Resources;
 use crate::host::{self, Host, HostError, Look};
-use crate::launcher::{Launch, Output, Record};
+use crate::launcher::{self, Launch, Output, Record};
 use crate::model::ovs::{OvsRows, OvsTable, OvsdbServer};
-use crate::model::{IfName, Interface, LabName, NetnsName, NodeContainer, PinName, SysctlKey, Uplink};
+use crate::model::{IfName, Interface, LabName, LimitedGroup, NetnsName, NodeContainer, PinName, SysctlKey, Uplink};
 use crate::observed::nat::NatView;
 use crate::observed::{Observed, ObservedContainer, Pin};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -20,6 +20,7 @@ pub struct Scope {
     namespaces: BTreeMap<PinName, Look>,
     /// What may be written down of containers, by the directory that it is in.
     containers: BTreeMap<PathBuf, NodeContainer>,
+    groups: BTreeMap<PathBuf, LimitedGroup>,
     /// Interfaces in the host's own namespace.
     host_links: BTreeSet<IfName>,
     hosts_directories: BTreeSet<PathBuf>,
@@ -98,6 +99,7 @@ impl Scope {
             let bridges = resources.ovs.iter().flat_map(|ovs| &ovs.rows).filter(|row| row.id.table == OvsTable::Bridge);
             scope.host_links.extend(bridges.filter_map(|row| IfName::try_from(row.name()?).ok()));
             scope.containers.extend(resources.containers.iter().map(|of| (of.directory.clone(), of.clone())));
+            scope.groups.extend(resources.groups.iter().map(|group| (group.cgroup.clone(), group.clone())));
             scope.hosts_directories.extend(resources.hosts_files.iter().map(|file| file.directory.clone()));
             scope.nat_tables.extend(resources.nat_tables.iter().map(|table| table.name.clone()));
             scope.qdiscs |= !resources.qdiscs.is_empty();
@@ -151,6 +153,11 @@ pub async fn gather(host: &Host, scope: &Scope, privilege: Privilege) -> Result<
         if let Some(container) = observe_container(of) {
             observed.containers.insert(directory.clone(), container);
         }
+    }
+    for (cgroup, group) in &scope.groups {
+        // What can't be told is not there.
+        let limits = launcher::group_limits(cgroup, &group.limits).ok().flatten();
+        observed.groups.extend(limits.map(|limits| (cgroup.clone(), limits)));
     }
     observed.namespaces = stream::iter(&scope.namespaces)
         .map(|(name, look)| async move {
@@ -217,8 +224,11 @@ fn observe_container(of: &NodeContainer) -> Option<ObservedContainer> {
         return Some(ObservedContainer { started_as: None, runs: false });
     };
     let runs = record.is_alive();
-    let Launch { name: _, container, cgroup, output, verbose: _ } = record.launch;
+    // What can't be told is taken for what is written down.
+    let limits = if runs { launcher::limits_now(&record).ok() } else { None };
+    let Launch { name: _, mut container, cgroup, output, verbose: _ } = record.launch;
     let terminal = matches!(output, Output::Detached { terminal: true, .. });
     let cgroup = cgroup.unwrap_or_default();
+    container.limits = limits.unwrap_or(container.limits);
     Some(ObservedContainer { started_as: Some(NodeContainer { container, cgroup, terminal, ..of.clone() }), runs })
 }

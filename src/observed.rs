@@ -4,6 +4,7 @@
 
 pub mod nat;
 
+use crate::model::container::Limits;
 use crate::model::ovs::{Datapath, OvsColumns, OvsParent, OvsRowId, OvsTable};
 use crate::model::qdisc::Shaping;
 use crate::model::{
@@ -38,6 +39,8 @@ pub struct Observed {
     pub nat: nat::NatView,
     /// What is written down of containers, by the directory that it is in.
     pub containers: BTreeMap<PathBuf, ObservedContainer>,
+    /// What the cgroups that no container makes for itself are limited to, by where they are.
+    pub groups: BTreeMap<PathBuf, Limits>,
     /// Parameters of the host's that other labs have set too, with what each was before the first of them did.
     pub claimed_sysctls: BTreeMap<SysctlKey, String>,
 }

@@ -1,10 +1,12 @@
 //! What verbs return. Text and JSON are made from it in `cli/render.rs`.
 
 mod container;
+mod limits;
 mod uplink;
 mod uplink_status;
 
 pub use container::{ContainerReport, ContainerState};
+pub use limits::{LimitsReport, UsageReport};
 pub use uplink::{NatReport, NicReport, UplinkReport};
 pub use uplink_status::{UplinkEnd, UplinkGateway, UplinkLease, UplinkStatus};
 

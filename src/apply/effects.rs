@@ -1,9 +1,9 @@
 //! From a plan's words to the machine's: each [`Op`] is one call.
 
-use super::{ApplyError, Stop, containers};
+use super::{ApplyError, Stop, containers, limits};
 use crate::host::enter::{self, EnterError};
 use crate::host::{EndedProcess, Host, HostError};
-use crate::launcher::Failure;
+use crate::launcher::{self, Failure};
 use crate::model::{self, Exec, IfName, Instance, LabName, Netns, NodeName};
 use crate::plan::{LinkChange, Master, Op};
 use crate::state::StateError;
@@ -23,6 +23,16 @@ pub enum EffectError {
     #[error(transparent)]
     Host(#[from] HostError),
     /// A container could not be started or stopped.
+    /// A cgroup can't be had.
+    #[error("can't limit {what}")]
+    Limits {
+        /// Whom.
+        what: String,
+        /// Why not.
+        #[source]
+        source: Failure,
+    },
+    /// A container can't be started, stopped, or entered.
     #[error("can't {action} the container {node}")]
     Container {
         /// The node.
@@ -252,11 +262,19 @@ impl Effects for HostEffects {
                 stop.unless(self.start_container(of)).await.ok_or(EffectError::Interrupted)??;
             }
             Op::StopContainer(of) => self.stop_container(of).await?,
+            Op::SetGroup(group) => limits::set_group(group).await?,
+            Op::RemoveGroup(group) => limits::remove_group(group).await?,
+            Op::LimitContainer(of) => limits::limit_container(of).await?,
             Op::Run(exec) => self.run(exec, stop).await?,
             Op::EndRun(exec) => self.end_run(exec).await?,
         }
         Ok(())
     }
+}
+
+/// The cgroup of a node's that is no container, where it has one.
+fn group_of(lab: &LabName, node: &NodeName) -> PathBuf {
+    ["nslab", lab.as_str(), node.as_str()].iter().collect()
 }
 
 /// Tells the processes of a node's command from others in the node.
@@ -279,7 +297,7 @@ impl HostEffects {
         directory::make_all(&self.logs).map_err(io)?;
         let log = self.logs.join(format!("{}.{}", exec.node, exec.index));
         let output = std::fs::File::create(&log).map_err(io)?;
-        let [program, arguments @ ..] = exec.argv.as_slice() else { return Ok(()) };
+        let in_group = |source| EffectError::Limits { what: format!("what runs in {node}"), source };
         let (name, value) = self.step(exec);
         let into = |mut process: Command| -> Result<Command, EffectError> {
             process
@@ -294,6 +312,8 @@ impl HostEffects {
             let entering = containers::entering(exec, record, (name, &value)).map_err(in_container)?;
             into(entering.0)?.spawn().map_err(io)?
         } else {
+            let inside = launcher::in_group(&group_of(&self.lab, &exec.node), &exec.argv).map_err(in_group)?;
+            let [program, arguments @ ..] = inside.as_slice() else { return Ok(()) };
             let mut process = Command::new(program);
             process.args(arguments).env(name, value);
             let mark = model::mark(&self.lab, exec.node.as_str(), self.instance.as_ref());

@@ -130,12 +130,15 @@ async fn carry_out(context: &Context, work: &Work<'_>, done: &mut Done) -> Resul
     let Work { lab, plan, desired, made, claimed, effects } = work;
     let network = |stage| {
         let late = [
+            Stage::LimitLab,
+            Stage::Limits,
             Stage::StartContainers,
             Stage::Serve,
             Stage::Lease,
             Stage::StartLeasedContainers,
             Stage::Exec,
             Stage::RemoveNamespaces,
+            Stage::RemoveGroups,
         ];
         !late.contains(&stage)
     };

@@ -3,6 +3,7 @@
 use super::args_container::{Containers, KillArguments, LogsArguments};
 use super::args_image::ImageVerb;
 use super::args_launch::LaunchArguments;
+use super::args_limit::LimitArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
 use crate::host::ovsdb::Target;
@@ -162,6 +163,8 @@ pub(crate) enum Verb {
     Stop(Containers),
     /// Stop containers and start them again
     Restart(Containers),
+    /// Show what a container may use, or change that while it runs
+    Limit(LimitArguments),
     /// Send the commands of containers a signal
     Kill(KillArguments),
     /// Print what a container has printed

@@ -65,7 +65,7 @@ fn row(of: &ContainerReport) -> Vec<String> {
 }
 
 /// `1.5 MB`, and `900 KB` below one, as limits are written.
-fn memory(bytes: u64) -> String {
+pub(super) fn memory(bytes: u64) -> String {
     const KIB: u64 = 1 << 10;
     const MIB: u64 = 1 << 20;
     if bytes < MIB { format!("{} KB", bytes / KIB) } else { format!("{}.{} MB", bytes / MIB, bytes % MIB * 10 / MIB) }

@@ -61,6 +61,7 @@ fn try_become(global: &Global, node: &str, command: Option<&[OsString]>) -> Resu
         &of_shell
     };
     let netns = netns_of(&root, &lab, &node)?;
+    launcher::enter_group(&["nslab", lab.as_str(), node.as_str()].iter().collect::<std::path::PathBuf>())?;
     let environment = [("NSLAB_LAB", lab.as_str()), ("NSLAB_NODE", node.as_str())];
     Err(match enter::exec_replacing(&netns, command, &environment) {
         // The journal is read only when something is wrong: a lab of a thousand nodes has a large one.

@@ -4,6 +4,7 @@ mod args;
 mod args_container;
 mod args_image;
 mod args_launch;
+mod args_limit;
 mod args_link;
 mod args_uplink;
 mod care;
@@ -14,6 +15,7 @@ mod exec_all;
 mod image;
 mod inspect;
 mod launch;
+mod limit;
 mod link;
 mod progress;
 mod render;
@@ -98,6 +100,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Start(all) => container::change(&nslab, global, &all, container::Change::Start).await,
             Verb::Stop(all) => container::change(&nslab, global, &all, container::Change::Stop).await,
             Verb::Restart(all) => container::change(&nslab, global, &all, container::Change::Restart).await,
+            Verb::Limit(arguments) => limit::limit(&nslab, global, &arguments).await,
             Verb::Kill(arguments) => container::kill(&nslab, global, &arguments).await,
             Verb::Image { verb } => image::image(global, verb).await,
             Verb::Doctor => care::doctor(&nslab, global).await,

@@ -5,6 +5,7 @@ mod backends;
 mod containers;
 mod dhcp;
 mod forwarding;
+mod groups;
 mod hosts;
 mod links;
 pub mod nat;

@@ -3,7 +3,7 @@
 use super::autoconfiguration::{self, Autoconfiguration};
 use super::nat::{self, Nat, Resolver};
 use super::uplink::FoundNic;
-use super::{Backends, Resources, containers, dhcp, hosts, links, netns, nodes, ovs, sysctls, uplink};
+use super::{Backends, Resources, containers, dhcp, groups, hosts, links, netns, nodes, ovs, sysctls, uplink};
 use crate::model::Identity;
 use crate::spec::{Spec, Uplink};
 use std::path::Path;
@@ -57,6 +57,7 @@ pub fn resolve(
         name_directories,
         execs: nodes::execs(spec, directory),
         containers,
+        groups: groups::groups(spec),
         host_bridge: uplink.bridge,
         uplink: uplink.uplink,
         ovs: ovs::rows(spec, identity, backends, &links.ovs_ports, at_nic),

@@ -5,8 +5,8 @@ use crate::model::nat::{ForwardPass, NatTable};
 use crate::model::ovs::OvsRows;
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
-    Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, NameDirectory, Netns,
-    NodeContainer, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth,
+    Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, LimitedGroup, NameDirectory,
+    Netns, NodeContainer, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,8 @@ pub struct Resources {
     pub name_directories: Vec<NameDirectory>,
     /// The containers that nodes are; at most one for each.
     pub containers: Vec<NodeContainer>,
+    /// The cgroups of the lab, and of nodes that are no containers, where anything is limited; the lab's first.
+    pub groups: Vec<LimitedGroup>,
     /// The nodes' commands.
     pub execs: Vec<Exec>,
     /// The bridge in the host's namespace, where a NIC is to be its port.

@@ -59,6 +59,7 @@ pub(crate) fn spec(name: &str) -> Spec {
         nodes: Vec::new(),
         links: Vec::new(),
         uplink: None,
+        limits: Limits::default(),
         expect: Vec::new(),
     }
 }
@@ -84,6 +85,7 @@ pub(crate) fn node(name: &str) -> Node {
         forwarding: false,
         sysctls: BTreeMap::new(),
         exec: Vec::new(),
+        limits: Limits::default(),
         container: None,
     }
 }
@@ -278,7 +280,10 @@ pub(crate) fn any_spec() -> impl Strategy<Value = Spec> {
     (switches, nodes, links, nic, containers).prop_map(|(switches, nodes, links, nic, containers)| {
         let mut spec = build(&switches, &nodes, &links, nic);
         for (node, seconds) in spec.nodes.iter_mut().zip(containers) {
+            node.limits.pids = seconds.map(|seconds| u32::from(seconds) + 7);
+            // One that changes from a container to none, and back.
             node.container = seconds.map(|seconds| container(&["sleep", &seconds.to_string()]));
+            spec.limits.pids = seconds.map(u32::from).or(spec.limits.pids);
         }
         spec
     })

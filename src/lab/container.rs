@@ -95,7 +95,7 @@ impl Nslab {
     }
 
     /// A node's container, its lab locked.
-    async fn container(
+    pub(super) async fn container(
         &self,
         lab: &LabName,
         node: &NodeName,
@@ -106,17 +106,21 @@ impl Nslab {
         if condition(&state) == LabCondition::HalfMade {
             return Err(Error::HalfMade { lab: lab.clone() });
         }
-        let containers = state.made().resources.containers;
-        let names: Vec<&str> = containers.iter().map(|of| of.node.as_str()).collect();
-        let text = match names[..] {
-            [] => format!(
-                "{lab}/{node} is no container, and no node of {lab} is one: `nslab ps` lists those that there are"
-            ),
-            _ => format!("{lab}/{node} is no container: those of {lab} are {}", names.join(", ")),
-        };
-        let found = containers.into_iter().find(|of| of.node == *node);
-        Ok((locked, found.ok_or(Error::Usage(text))?))
+        let found = among(lab, node, state.made().resources.containers)?;
+        Ok((locked, found))
     }
+}
+
+/// A node's container, where it is among these.
+pub(super) fn among(lab: &LabName, node: &NodeName, containers: Vec<NodeContainer>) -> Result<NodeContainer, Error> {
+    let names: Vec<&str> = containers.iter().map(|of| of.node.as_str()).collect();
+    let text = match names[..] {
+        [] => {
+            format!("{lab}/{node} is no container, and no node of {lab} is one: `nslab ps` lists those that there are")
+        }
+        _ => format!("{lab}/{node} is no container: those of {lab} are {}", names.join(", ")),
+    };
+    containers.into_iter().find(|of| of.node == *node).ok_or(Error::Usage(text))
 }
 
 /// What a shell adds to a signal's number.

@@ -10,6 +10,7 @@ mod images;
 mod keeper;
 mod launched;
 mod leftovers;
+mod limit;
 mod link;
 mod node;
 mod object;

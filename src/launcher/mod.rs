@@ -28,6 +28,7 @@ mod init;
 mod inside;
 mod known;
 mod launch;
+mod limit;
 mod log;
 mod maps;
 mod namespaces;
@@ -46,12 +47,16 @@ mod sys;
 mod terminal;
 
 pub use attach::{Left, join as attach};
-pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, protect_from_oom, remove_left_by_killed};
+pub use cgroup::{
+    Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, enter_group, find_group, group_limits, in_group,
+    protect_from_oom, remove_group, remove_left_by_killed, set_group,
+};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
 pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
 pub use launch::{Launch, Output};
+pub use limit::{limit, limits_now};
 pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running, begin, claim};
 pub use root::remove_written;

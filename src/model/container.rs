@@ -10,7 +10,7 @@ mod namespaces;
 
 pub use capability::{Capability, CapabilityError};
 pub use id_map::{IdMap, IdMapError, UserMaps};
-pub use limits::{Cpus, CpusError, Limits, MemorySize, MemorySizeError};
+pub use limits::{Cpus, CpusError, Limits, LimitsChange, MemorySize, MemorySizeError};
 pub use namespaces::{Namespaces, NetworkOf};
 
 use serde::{Deserialize, Serialize};

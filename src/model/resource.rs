@@ -2,7 +2,7 @@
 //!
 //! Plain data. What can be made of them, and in what order, is decided in `plan`.
 
-use super::container::Container;
+use super::container::{Container, Limits};
 use super::{GroupFwdMask, IfName, MacAddress, Mtu, NetnsName, NodeName, PinName, Stp, SysctlKey, VlanMode};
 use ipnetwork::IpNetwork;
 use serde::{Deserialize, Serialize};
@@ -202,4 +202,15 @@ pub struct NodeContainer {
     pub cgroup: PathBuf,
     /// Whether it has a terminal of its own.
     pub terminal: bool,
+}
+
+/// A cgroup that no container makes for itself: that of a lab, which all of its nodes are in, or of a node that is no container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitedGroup {
+    /// The node; `None` for the lab as a whole.
+    pub node: Option<NodeName>,
+    /// Where it is, below the one that nslab may use: `nslab/LAB`, or `nslab/LAB/NODE`.
+    pub cgroup: PathBuf,
+    /// What all in it may use together.
+    pub limits: Limits,
 }

@@ -6,7 +6,9 @@ use super::diff::{
 use super::steps::Steps;
 use super::types::{LinkChange, Made, Op, Plan, Reason, Stage};
 use crate::model::ovs::{OvsChange, OvsGone, OvsTable, OvsThen};
-use crate::model::{Advertiser, DhcpClient, IfName, Interface, NetnsName, OvsUplink, PinName, Uplink, VethEnd};
+use crate::model::{
+    Advertiser, DhcpClient, IfName, Interface, LimitedGroup, NetnsName, OvsUplink, PinName, Uplink, VethEnd,
+};
 use crate::observed::{NameEntry, Observed, ObservedLinkKind, ObservedUplink, OvsView, Pin};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -81,6 +83,10 @@ pub fn destroy(made: &Made, observed: &Observed) -> (Plan, Vec<LeftAlone>) {
         steps.push(Stage::RemoveNamespaces, Reason::Gone, Op::DeleteNetns(gone), Vec::new());
     }
 
+    let there = |group: &&LimitedGroup| observed.groups.contains_key(&group.cgroup);
+    for group in made.resources.groups.iter().filter(there) {
+        steps.push(Stage::RemoveGroups, Reason::Gone, Op::RemoveGroup(group.clone()), Vec::new());
+    }
     give_back(made, observed, &mut steps);
 
     // Where the journal has bridges, the links that it has there and that are still of the sort it made.

@@ -5,8 +5,8 @@ use crate::model::nat::{DOCKER_USER, NatTable};
 use crate::model::ovs::{OvsChange, OvsRow, OvsRowId, OvsTable};
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
-    Autoconfigured, Bridge, IfName, Interface, NativeVlan, Netns, Uplink, UplinkAddress, Veth, VethEnd, VlanId,
-    VlanMode,
+    Autoconfigured, Bridge, IfName, Interface, LimitedGroup, NativeVlan, Netns, NodeName, Uplink, UplinkAddress, Veth,
+    VethEnd, VlanId, VlanMode,
 };
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter, Result};
@@ -92,6 +92,7 @@ impl Display for Op {
                 write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" "))
             }
             Self::StopContainer(of) => write!(f, "stop the container {}", of.node),
+            Self::SetGroup(_) | Self::RemoveGroup(_) | Self::LimitContainer(_) => limits(f, self),
             Self::EndRun(exec) => {
                 write!(f, "end what `{}` left running in {}", exec.argv.join(" "), exec.netns)
             }
@@ -113,6 +114,18 @@ impl Display for Op {
             ),
             Self::Run(exec) => write!(f, "run `{}` in {}", exec.argv.join(" "), exec.netns),
         }
+    }
+}
+
+fn limits(f: &mut Formatter<'_>, op: &Op) -> Result {
+    let of = |node: &Option<NodeName>| {
+        node.as_ref().map_or_else(|| "the lab as a whole".to_owned(), |node| format!("the node {node}"))
+    };
+    match op {
+        Op::SetGroup(LimitedGroup { node, cgroup: _, limits }) => write!(f, "limit {} to {limits}", of(node)),
+        Op::RemoveGroup(LimitedGroup { node, .. }) => write!(f, "limit {} no more", of(node)),
+        Op::LimitContainer(of) => write!(f, "limit the container {} to {}", of.node, of.container.limits),
+        _ => Ok(()),
     }
 }
 

@@ -70,6 +70,7 @@ impl Resources {
             hosts_files,
             name_directories,
             containers,
+            groups,
             execs,
             host_bridge,
             uplink,
@@ -96,6 +97,7 @@ impl Resources {
             // Where it points says whose the link is, so both targets count as made until the change is through.
             name_directories: merge(self.name_directories, name_directories, Clone::clone),
             containers: merge(self.containers, containers, |c| c.directory.clone()),
+            groups: merge(self.groups, groups, |g| g.cgroup.clone()),
             execs: merge(self.execs, execs, Clone::clone),
             // There is never another; what the NIC was is what it was first.
             host_bridge: host_bridge.or(self.host_bridge),

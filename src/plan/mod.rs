@@ -11,6 +11,7 @@ mod shell;
 mod shell_advertise;
 mod shell_container;
 mod shell_lease;
+mod shell_limits;
 mod shell_nat;
 mod shell_uplink;
 mod steps;

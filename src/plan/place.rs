@@ -40,7 +40,7 @@ impl Op {
             Op::Autoconfigure(of) | Op::Deconfigure(of) => netns(&of.interface.netns),
             Op::StartDhcpClient(of) | Op::StopDhcpClient(of) => pinned(&of.netns.name),
             Op::AddRoute(route) | Op::DeleteRoute(route) => netns(&route.netns),
-            Op::WriteHosts(_) | Op::RemoveHosts(_) => Place::Files,
+            Op::WriteHosts(_) | Op::RemoveHosts(_) | Op::SetGroup(_) | Op::RemoveGroup(_) => Place::Files,
             Op::AddNameDirectory(directory) | Op::RemoveNameDirectory(directory) => pinned(&directory.netns),
             Op::SetHostBridge(_)
             | Op::RemoveHostBridge(_)
@@ -55,7 +55,7 @@ impl Op {
             Op::SetNatTable(_) | Op::RemoveNatTable(_) | Op::AddForwardPass(_) | Op::RemoveForwardPass(_) => {
                 netns(&NetnsName::Host)
             }
-            Op::StartContainer(of) | Op::StopContainer(of) => pinned(&of.netns.name),
+            Op::StartContainer(of) | Op::StopContainer(of) | Op::LimitContainer(of) => pinned(&of.netns.name),
             Op::Run(exec) | Op::EndRun(exec) => pinned(&exec.netns),
         }
     }

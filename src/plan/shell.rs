@@ -3,12 +3,12 @@
 
 use super::ovs_vsctl::{self, Word};
 use super::shell_advertise as advertise;
-use super::shell_container as container;
 use super::shell_lease as lease;
 use super::shell_nat as nat;
 use super::shell_uplink as uplink;
 use super::tc;
 use super::types::{LinkChange, Master, Op, Plan, Stage, Step};
+use super::{shell_container as container, shell_limits as limits};
 use crate::model::ovs::OvsChange;
 use crate::model::{
     Bridge, GroupFwdMask, HostsFile, Interface, NativeVlan, Netns, NetnsName, PortFwdMask, PortVlans, Route, Sysctl,
@@ -60,6 +60,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
         ],
         Stage::StopKeeper => &["Nobody watches any more: who did was ended first of all."],
         Stage::StopContainers => &["Containers that go, or become others: asked to end, and killed after ten seconds."],
+        Stage::LimitLab | Stage::Limits => limits::LESSON,
         Stage::StartContainers | Stage::StartLeasedContainers => container::LESSON,
         Stage::StopForwarding => &["The machine forwards the lab's packets no more."],
         Stage::StopMasquerade => &["Rules of the machine's packet filter that go."],
@@ -123,6 +124,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
             "by hand it is dhclient(8). It is not asked for name servers: it would write them to the machine's resolv.conf.",
         ],
         Stage::Exec => &["The nodes' own commands."],
+        Stage::RemoveGroups => &["Cgroups that go: they are empty now."],
         Stage::RemoveNamespaces => &["Namespaces that go, and the processes in them."],
     }
 }
@@ -248,6 +250,7 @@ impl Script {
             Op::RemoveForwardPass(pass) => nat::remove_pass(self, pass),
             Op::StartContainer(of) => container::start(self, of),
             Op::StopContainer(of) => container::stop(self, of),
+            Op::SetGroup(_) | Op::RemoveGroup(_) | Op::LimitContainer(_) => limits::change(self, &step.op),
             Op::EndRun(exec) => {
                 let netns = quoted(exec.netns.as_str());
                 self.line(&format!("ip netns pids {netns} | xargs -r kill"));

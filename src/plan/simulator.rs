@@ -202,6 +202,7 @@ impl Machine {
                 let there = ObservedContainer { started_as: Some((**of).clone()), runs: true };
                 self.observed.containers.insert(of.directory.clone(), there);
             }
+            Op::SetGroup(_) | Op::RemoveGroup(_) | Op::LimitContainer(_) => self.limit(op)?,
             Op::StopContainer(of) => drop(self.observed.containers.remove(&of.directory)),
             Op::Run(exec) if exec.container.as_ref().is_some_and(|record| !self.runs(record)) => {
                 return Err("its container does not run".into());
@@ -209,6 +210,20 @@ impl Machine {
             Op::Run(exec) | Op::EndRun(exec) => {
                 self.inside(&exec.netns.clone().into())?;
             }
+        }
+        Ok(())
+    }
+
+    fn limit(&mut self, op: &Op) -> Result<(), String> {
+        match op {
+            Op::SetGroup(group) => drop(self.observed.groups.insert(group.cgroup.clone(), group.limits.clone())),
+            Op::RemoveGroup(group) => drop(self.observed.groups.remove(&group.cgroup)),
+            Op::LimitContainer(of) => {
+                let there = self.observed.containers.get_mut(&of.directory).filter(|there| there.runs);
+                let was = there.and_then(|there| there.started_as.as_mut());
+                was.ok_or("its container does not run")?.container.limits = of.container.limits.clone();
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -6,8 +6,8 @@ use crate::model::ovs::OvsChange;
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
     Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, IfName, Interface,
-    MacAddress, Mtu, NameDirectory, Netns, NetnsName, NodeContainer, PinName, PortFwdMask, PortVlans, Route, Sysctl,
-    Uplink, Veth,
+    LimitedGroup, MacAddress, Mtu, NameDirectory, Netns, NetnsName, NodeContainer, PinName, PortFwdMask, PortVlans,
+    Route, Sysctl, Uplink, Veth,
 };
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,12 @@ pub enum Op {
     StartContainer(Box<NodeContainer>),
     /// Stop it, and forget it.
     StopContainer(Box<NodeContainer>),
+    /// Hold the container that runs to these limits from now on.
+    LimitContainer(Box<NodeContainer>),
+    /// Make a cgroup of the lab's or of a node's, or change its limits.
+    SetGroup(LimitedGroup),
+    /// Remove it; what still runs in it is taken out.
+    RemoveGroup(LimitedGroup),
     /// Run a command in a node and wait for it to end.
     Run(Exec),
     /// End what a node's command left running.
@@ -216,6 +222,10 @@ pub enum Stage {
     AttachUplink,
     /// Take a lease from there.
     TakeLease,
+    /// Limit the lab as a whole: before anything runs in it, and before what is in it is limited.
+    LimitLab,
+    /// Limit its nodes, and those that run already.
+    Limits,
     /// Start the containers of nodes that take no address by DHCP: a server may be one.
     StartContainers,
     /// Where nodes take addresses by DHCP, run the commands of those that do not: the servers' are among them.
@@ -230,6 +240,8 @@ pub enum Stage {
     StopKeeper,
     /// Remove namespaces and the files that go by their names.
     RemoveNamespaces,
+    /// Remove cgroups: once nobody is in them.
+    RemoveGroups,
 }
 
 impl Stage {

@@ -7,7 +7,7 @@ use super::Profile;
 use super::field::{Entries, Field};
 use super::ovs::{DatapathId, FailMode, OpenFlow};
 use super::raw_conditions::{RawChance, RawConditions, RawJitter, RawLoss};
-use super::raw_container::RawContainer;
+use super::raw_container::{RawContainer, RawLimits};
 use super::raw_ovs::{RawControllers, RawIpfix, RawLimit, RawMirrors, RawNetFlow, RawRstp, RawSFlow};
 use super::raw_uplink::RawUplink;
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
@@ -34,6 +34,8 @@ pub(super) struct RawTopology {
     pub(super) links: Option<Field<Vec<Field<RawLink>>>>,
     /// How the lab reaches the machine's real network; not at all without it.
     pub(super) uplink: Option<Field<RawUplink>>,
+    /// What all of its nodes may use together, by what `exec` and their containers run; nothing is limited without it.
+    pub(super) limits: Option<Field<RawLimits>>,
     /// What `nslab check` holds the lab to; every pair of nodes must reach each other without it.
     pub(super) expect: Option<Field<Vec<Field<RawExpectation>>>>,
 }
@@ -122,6 +124,8 @@ pub(super) struct RawNode {
     pub(super) sysctls: Option<Field<Entries<SysctlKey, RawSysctl>>>,
     /// Commands run in it, one after the other, once its network is up.
     pub(super) exec: Option<Field<Vec<Field<RawCommand>>>>,
+    /// What runs in it by `exec` and `shell` may use this together; a container has limits of its own.
+    pub(super) limits: Option<Field<RawLimits>>,
     /// What the node is besides a place in the network: a container. Just that place without it.
     pub(super) container: Option<Field<RawContainer>>,
 }

@@ -6,6 +6,7 @@ use super::container::NodeContainer;
 use super::ovs::{Limit, OvsSettings};
 use super::uplink::Uplink;
 use crate::model::conditions::Conditions;
+use crate::model::container::Limits;
 use crate::model::{IfName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Stp, SwitchName, SysctlKey, VlanMode};
 use ipnetwork::{IpNetwork, Ipv6Network};
 use schemars::JsonSchema;
@@ -28,6 +29,8 @@ pub struct Spec {
     pub links: Vec<Link>,
     /// The way to the machine's real network, where it has one.
     pub uplink: Option<Uplink>,
+    /// What all of its nodes may use together.
+    pub limits: Limits,
     /// What `check` holds the lab to; every pair of nodes must reach each other where this is empty.
     pub expect: Vec<Expectation>,
 }
@@ -81,6 +84,8 @@ pub struct Node {
     pub sysctls: BTreeMap<SysctlKey, String>,
     /// Commands run in it, in this order, once its network is up; each has a program at least.
     pub exec: Vec<Vec<String>>,
+    /// What runs in it may use this together; a container's limits are its own.
+    pub limits: Limits,
     /// The container that it is, where it is one.
     pub container: Option<NodeContainer>,
 }

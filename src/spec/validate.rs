@@ -58,7 +58,7 @@ fn items<T>(field: Option<&Field<Vec<T>>>) -> &[T] {
 
 /// The topology as it is meant; `None` only with a problem reported.
 pub(super) fn validate(raw: &RawTopology, problems: &mut Problems) -> Option<Spec> {
-    let RawTopology { name, description, mtu: _, switches: _, nodes: _, links: _, uplink: _, expect: _ } = raw;
+    let RawTopology { name, description, mtu: _, switches: _, nodes: _, links: _, uplink: _, limits, expect: _ } = raw;
     let things = names::collect(raw, problems);
     let wiring = links::wire(raw, &things, problems);
     let stps = switches::check(&things, &wiring, problems);
@@ -79,6 +79,7 @@ pub(super) fn validate(raw: &RawTopology, problems: &mut Problems) -> Option<Spe
     let routes = routes::resolve(&things, &wiring, &segments, &addresses, &configurations, problems);
     let extras = nodes::check(&things, &wiring, problems);
     let uplink = uplink::check(raw, &things, problems);
+    let limits = limits.as_ref().map(|field| containers::check_limits(field, problems)).unwrap_or_default();
     let expect = expect::expand(raw, &things, &wiring, &addresses, problems);
 
     let switches = things.switches.iter().zip(stps).zip(ovs).zip(forwards).enumerate().map(
@@ -125,11 +126,12 @@ pub(super) fn validate(raw: &RawTopology, problems: &mut Problems) -> Option<Spe
         forwarding: value(def.raw.forwarding.as_ref()).copied().unwrap_or_default(),
         sysctls: extras.sysctls,
         exec: extras.exec,
+        limits: extras.limits,
         container: extras.container,
     });
     let nodes = nodes.collect();
     let description = value(description.as_ref()).cloned();
-    Some(Spec { name: name.value.clone()?, description, switches, nodes, links, uplink, expect })
+    Some(Spec { name: name.value.clone()?, description, switches, nodes, links, uplink, limits, expect })
 }
 
 fn end_of(end: Joined, things: &Things<'_>, wiring: &Wiring<'_>) -> LinkEnd {

@@ -38,6 +38,8 @@ mod launch_root_lacks;
 mod launch_rootless;
 mod launch_terminal;
 mod library;
+mod limit;
+mod limit_lab;
 mod links;
 mod managers;
 mod names;

@@ -8,6 +8,7 @@ mod conditions;
 mod datapath;
 mod frames;
 mod launch;
+mod limit;
 mod machine;
 mod networkd;
 mod pinged;

@@ -86,6 +86,18 @@ pub enum CgroupError {
         /// What is there.
         found: String,
     },
+    /// More is in use than is to be.
+    #[error(
+        "can't limit {limit} to {wanted}: {used} are in use, and the kernel could not write back or swap enough of it"
+    )]
+    InUse {
+        /// What was to be limited.
+        limit: &'static str,
+        /// To what.
+        wanted: String,
+        /// What is used.
+        used: String,
+    },
     /// Processes do not end.
     #[error("can't remove {}: processes that were killed are still in it ({})", directory.display(), list(pids))]
     Occupied {
@@ -147,7 +159,7 @@ impl From<CgroupError> for Failure {
             E::ControllerAbsent { .. } | E::SwapNotCounted => Errno::EOPNOTSUPP,
             E::ControllerNotDelegated { .. } | E::NotDelegated { .. } => Errno::EACCES,
             E::ReadOnly { .. } => Errno::EROFS,
-            E::InternalProcesses { .. } | E::Occupied { .. } => Errno::EBUSY,
+            E::InternalProcesses { .. } | E::Occupied { .. } | E::InUse { .. } => Errno::EBUSY,
             E::Taken { .. } => Errno::EEXIST,
             E::NotAsAsked { .. } | E::Bus { .. } => Errno::EIO,
             E::Silent { .. } => Errno::ETIMEDOUT,

@@ -135,6 +135,11 @@ impl Hierarchy {
         self.controllers.contains(controller.name())
     }
 
+    /// Whether it has a controller by which nslab limits.
+    pub(super) fn has_limits(&self) -> bool {
+        Controller::ALL.into_iter().any(|one| one != Controller::Freezer && self.has(one))
+    }
+
     fn is_reachable(&self) -> bool {
         let device = fs::metadata(&self.mount).ok().map(|there| there.dev());
         device

@@ -15,11 +15,14 @@
 //! All of it is for a process with one thread; nothing here leaves another one behind. What is left of a process that was killed
 //! in between is found by [`Cgroup::find`].
 
+mod change;
 mod entrance;
 mod error;
+mod group;
 mod hierarchy;
 mod launched;
 mod limits;
+mod make;
 mod members;
 mod of_launch;
 mod oom;
@@ -29,6 +32,7 @@ mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
+pub use group::{enter_group, find_group, group_limits, in_group, remove_group, set_group};
 pub use launched::{cgroup_of_caller, remove_left_by_killed};
 pub(super) use of_launch::OfLaunch;
 pub use oom::{OomCounter, protect_from_oom};
@@ -43,7 +47,7 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
-use systemd::{Asked, Placeholder};
+use systemd::Placeholder;
 use tree::Tree;
 
 /// How long systemd has to notice that a scope is empty.
@@ -93,13 +97,13 @@ impl Cgroup {
         let machine = Machine(hierarchy::look()?);
         let settings = limits::settings(limits, |controller| machine.version(controller))?;
         let why = match machine.systemds_root(&settings) {
-            Some(root) => match scope(name, limits, root, &settings)? {
+            Some(root) => match make::scope(name, limits, root, &settings)? {
                 Ok(made) => return Ok(made),
                 Err(why) => why,
             },
             None => "systemd is not the first process, or does not have all controllers".to_owned(),
         };
-        directories(name, &machine, &settings, &why)
+        make::directories(name, &machine, &settings, &why)
     }
 
     /// The cgroup of this name that was made before, by this process or another one; `None` where there is none.
@@ -111,8 +115,8 @@ impl Cgroup {
         let machine = Machine(hierarchy::look()?);
         let unit = systemd::unit_of(name);
         for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
-            let directory = hierarchy.mount.join(systemd::place_of(&unit));
-            if directory.is_dir() {
+            let directory = hierarchy.mount.join(systemd::place_of(name));
+            if directory.is_dir() || group::is_left_slice(name, hierarchy) {
                 return Ok(Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None }));
             }
         }
@@ -217,11 +221,11 @@ impl Cgroup {
                     return Err(CgroupError::Occupied { directory: directory.clone(), pids });
                 }
                 if systemd::has_removed(directory, NOTICE) {
-                    return Ok(());
+                    return group::remove_slice_of(directory);
                 }
                 systemd::stop(unit)?;
                 if systemd::has_removed(directory, NOTICE) {
-                    return Ok(());
+                    return group::remove_slice_of(directory);
                 }
                 Err(CgroupError::Silent { action: format!("remove {unit}"), seconds: NOTICE.as_secs() })
             }
@@ -292,7 +296,7 @@ impl Machine {
         let of = |hierarchy: &Hierarchy| {
             let is_used = |one: &Controller| match one {
                 Controller::Memory | Controller::Pids => true,
-                Controller::Cpu => wanted.contains(one),
+                Controller::Cpu => wanted.contains(one) || group::is_of_limited_lab(hierarchy, name),
                 Controller::Freezer => !has_two,
             };
             let used = Controller::ALL.into_iter().filter(|one| hierarchy.has(*one) && is_used(one));
@@ -302,118 +306,6 @@ impl Machine {
             Some(Tree { version: hierarchy.version, controllers, base, name: name.to_owned() })
         };
         self.0.iter().filter_map(of).collect()
-    }
-}
-
-/// Makes a scope of systemd's; where nobody makes one, says why.
-fn scope(
-    name: &Path,
-    limits: &Limits,
-    root: &Hierarchy,
-    settings: &[Setting],
-) -> Result<Result<Cgroup, String>, CgroupError> {
-    let unit = systemd::unit_of(name);
-    let placeholder = match systemd::make(&unit, &format!("nslab container {}", name.display()), limits)? {
-        Asked::Made(placeholder) => placeholder,
-        Asked::NobodyThere(why) => return Ok(Err(why)),
-    };
-    let directory = root.mount.join(systemd::place_of(&unit));
-    for setting in settings {
-        let file = directory.join(setting.file);
-        if root.has(setting.controller) && directory.join("memory.max").exists() && is_needless(setting, &file)? {
-            continue;
-        }
-        let Setting { limit, controller, value, .. } = setting;
-        // A user's systemd takes every limit, and has just some of the controllers.
-        let found = fs::read_to_string(&file).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => {
-                CgroupError::ControllerNotDelegated { limit, controller: controller.name(), at: directory.clone() }
-            }
-            _ => CgroupError::Kernel { action: "read".to_owned(), path: file.clone(), source },
-        })?;
-        if !setting.is_met_by(&found) {
-            let found = found.trim().to_owned();
-            return Err(CgroupError::NotAsAsked { file, wanted: value.clone(), found });
-        }
-    }
-    let unified = if hierarchy::may_move_into(&directory)? { Some(open(&directory)?) } else { None };
-    Ok(Ok(Cgroup { kind: Kind::Scope { unit, directory, placeholder: Some(placeholder) }, unified }))
-}
-
-/// Makes the directories in all hierarchies, and limits them.
-fn directories(name: &Path, machine: &Machine, settings: &[Setting], why: &str) -> Result<Cgroup, CgroupError> {
-    let wanted: Vec<Controller> = settings.iter().map(|setting| setting.controller).collect();
-    let mut trees = machine.trees(name, &wanted);
-    for tree in trees.iter_mut().filter(|tree| tree.version == Version::Two) {
-        let file = tree.base.join("cgroup.controllers");
-        let text = fs::read_to_string(&file).while_to("read", &file)?;
-        tree.controllers.retain(|one| text.split_whitespace().any(|name| name == one.name()));
-    }
-    for setting in settings {
-        let Setting { controller, limit, .. } = *setting;
-        if trees.iter().any(|tree| tree.controllers.contains(&controller)) {
-            continue;
-        }
-        return Err(match machine.home(controller) {
-            None => CgroupError::ControllerAbsent { limit, controller: controller.name() },
-            Some(hierarchy) => match hierarchy.base() {
-                Some(at) => CgroupError::ControllerNotDelegated { limit, controller: controller.name(), at },
-                None => not_allowed(hierarchy, why),
-            },
-        });
-    }
-    if trees.is_empty() {
-        let hierarchy = machine.home(Controller::Memory).or(machine.0.first());
-        return Err(hierarchy.map_or_else(
-            || CgroupError::ControllerAbsent { limit: "memory", controller: "memory" },
-            |hierarchy| not_allowed(hierarchy, why),
-        ));
-    }
-    let mut begun: Vec<&Tree> = Vec::new();
-    for tree in &trees {
-        let result = tree.make().and_then(|()| limit(tree, settings));
-        // What was there before is somebody's.
-        if !matches!(result, Err(CgroupError::Taken { .. })) {
-            begun.push(tree);
-        }
-        if let Err(error) = result {
-            for tree in begun {
-                let _ = tree.remove(); // why it could not be made says more
-            }
-            return Err(error);
-        }
-    }
-    let unified = trees.iter().find(|tree| tree.version == Version::Two).map(|tree| open(&tree.leaf())).transpose()?;
-    Ok(Cgroup { kind: Kind::Trees(trees), unified })
-}
-
-/// Writes the limits that are of this hierarchy.
-fn limit(tree: &Tree, settings: &[Setting]) -> Result<(), CgroupError> {
-    for setting in settings.iter().filter(|setting| tree.controllers.contains(&setting.controller)) {
-        let file = tree.leaf().join(setting.file);
-        if !is_needless(setting, &file)? {
-            fs::write(&file, &setting.value).while_to(&format!("write {} to", setting.value), &file)?;
-        }
-    }
-    Ok(())
-}
-
-/// Whether a limit is to be left out: one of swap, for which the kernel has no file, on a machine that has none.
-fn is_needless(setting: &Setting, file: &Path) -> Result<bool, CgroupError> {
-    if !setting.is_of_swap() || file.exists() {
-        return Ok(false);
-    }
-    if limits::has_swap(&fs::read_to_string("/proc/swaps").unwrap_or_default()) {
-        return Err(CgroupError::SwapNotCounted);
-    }
-    Ok(true)
-}
-
-fn not_allowed(hierarchy: &Hierarchy, why: &str) -> CgroupError {
-    if nix::unistd::geteuid().is_root() {
-        CgroupError::ReadOnly { at: hierarchy.mount.clone() }
-    } else {
-        CgroupError::NotDelegated { own: hierarchy.own_directory(), bus: why.to_owned() }
     }
 }
 

@@ -46,20 +46,43 @@ pub(super) fn unit_of(name: &Path) -> String {
     unit + ".scope"
 }
 
-/// The slice that scopes are in: one that is there anyway, because systemd does not remove one that was.
-fn slice() -> &'static str {
-    if geteuid().is_root() { "system.slice" } else { "app.slice" }
+/// What systemd calls the slice of a cgroup's name.
+pub(super) fn slice_of(name: &Path) -> String {
+    unit_of(name).trim_end_matches(".scope").to_owned() + ".slice"
 }
 
-/// Where the scope of a unit's name is, below the root of the hierarchy.
-pub(super) fn place_of(unit: &str) -> PathBuf {
+/// Where the slice of a cgroup's name is: in those that its name's beginnings are of (systemd.slice(5)).
+pub(super) fn slice_place_of(name: &Path) -> PathBuf {
+    let mut ways: Vec<&Path> = name.ancestors().filter(|way| !way.as_os_str().is_empty()).collect();
+    ways.reverse();
+    ways.into_iter().map(slice_of).collect()
+}
+
+/// The lab that a cgroup's name is of a node of, where root has it.
+pub(super) fn lab_of(name: &Path) -> Option<&Path> {
+    let lab = name.parent().filter(|_| geteuid().is_root())?;
+    (lab.components().count() == 2 && !lab.ends_with("launched")).then_some(lab)
+}
+
+/// The slice that a scope is in: its lab's; or for those of none, one that is there anyway, because systemd does not remove one
+/// that was.
+fn slice(name: &Path) -> String {
+    match lab_of(name) {
+        Some(lab) => slice_of(lab),
+        None => if geteuid().is_root() { "system.slice" } else { "app.slice" }.to_owned(),
+    }
+}
+
+/// Where the scope of a cgroup's name is, below the root of the hierarchy.
+pub(super) fn place_of(name: &Path) -> PathBuf {
     let user = geteuid();
     let manager = if user.is_root() {
         PathBuf::new()
     } else {
         PathBuf::from(format!("user.slice/user-{user}.slice/user@{user}.service"))
     };
-    manager.join(slice()).join(unit)
+    let slice = lab_of(name).map_or_else(|| slice(name).into(), slice_place_of);
+    manager.join(slice).join(unit_of(name))
 }
 
 /// The process that a scope is made with, because systemd makes none that is empty: it does nothing, and goes when the container
@@ -110,7 +133,7 @@ pub(super) enum Asked {
 /// Has systemd make a scope with these limits, and waits until a process is in it.
 ///
 /// It is spoken to on this thread alone: when this returns, there is no other one, and the process may be cloned.
-pub(super) fn make(unit: &str, description: &str, limits: &Limits) -> Result<Asked, CgroupError> {
+pub(super) fn make(unit: &str, name: &Path, description: &str, limits: &Limits) -> Result<Asked, CgroupError> {
     in_runtime(&format!("make {unit}"), async {
         let connection = match connect().await {
             Ok(connection) => connection,
@@ -121,7 +144,7 @@ pub(super) fn make(unit: &str, description: &str, limits: &Limits) -> Result<Ask
         let mut properties = vec![
             ("Description", Variant::from(description)),
             ("PIDs", Variant::from(vec![pid.cast_unsigned()])),
-            ("Slice", Variant::from(slice())),
+            ("Slice", Variant::from(slice(name))),
             ("Delegate", Variant::from(true)),
             ("MemoryAccounting", Variant::from(true)),
             ("TasksAccounting", Variant::from(true)),
@@ -180,16 +203,60 @@ pub(super) fn stop(unit: &str) -> Result<(), CgroupError> {
     })
 }
 
-/// Waits until systemd has removed a scope's cgroup, as it does once that is empty; returns whether it has.
-pub(super) fn has_removed(directory: &Path, within: Duration) -> bool {
+/// Has systemd make a slice with these limits, where it has none of that name; otherwise hold it to them.
+pub(super) fn make_slice(slice: &str, description: &str, limits: &Limits) -> Result<(), CgroupError> {
+    let action = format!("make {slice}");
+    let is_there = in_runtime(&action, async {
+        let failed = |source| CgroupError::Bus { action: action.clone(), source };
+        let connection = connect().await.map_err(failed)?;
+        let mut properties = vec![
+            ("Description", Variant::from(description)),
+            ("MemoryAccounting", Variant::from(true)),
+            ("TasksAccounting", Variant::from(true)),
+        ];
+        let limits = super::limits::properties(limits);
+        properties.extend(limits.into_iter().map(|(name, value)| (name, Variant::from(value))));
+        let auxiliary: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
+        match call(&connection, "StartTransientUnit", &(slice, "fail", properties, auxiliary)).await {
+            Err(error) if is_answer(&error, "org.freedesktop.systemd1.UnitExists") => Ok(true),
+            result => result.map(|()| false).map_err(failed),
+        }
+    })?;
+    if is_there { set_properties(slice, limits) } else { Ok(()) }
+}
+
+/// Has systemd hold a unit to these limits, until it is stopped.
+pub(super) fn set_properties(unit: &str, limits: &Limits) -> Result<(), CgroupError> {
+    let action = format!("limit {unit}");
+    in_runtime(&action, async {
+        let failed = |source| CgroupError::Bus { action: action.clone(), source };
+        let connection = connect().await.map_err(failed)?;
+        let properties = super::limits::all_properties(limits);
+        let properties: Vec<(&str, Variant<'_>)> =
+            properties.into_iter().map(|(name, value)| (name, Variant::from(value))).collect();
+        call(&connection, "SetUnitProperties", &(unit, true, properties)).await.map_err(failed)
+    })
+}
+
+/// Waits until something is so that systemd was asked for; returns whether it is.
+pub(super) fn has_come(is_so: impl Fn() -> bool) -> bool {
+    holds_within(ANSWER, is_so)
+}
+
+fn holds_within(within: Duration, is_so: impl Fn() -> bool) -> bool {
     let deadline = Instant::now() + within;
-    while directory.exists() {
+    while !is_so() {
         if Instant::now() >= deadline {
             return false;
         }
         std::thread::sleep(LOOK);
     }
     true
+}
+
+/// Waits until systemd has removed a scope's cgroup, as it does once that is empty; returns whether it has.
+pub(super) fn has_removed(directory: &Path, within: Duration) -> bool {
+    holds_within(within, || !directory.exists())
 }
 
 /// Whether a process is in the cgroup of a unit.

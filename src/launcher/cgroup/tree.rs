@@ -6,7 +6,7 @@
 use super::error::{CgroupError, While};
 use super::hierarchy::{Controller, Version};
 use super::members;
-use rustix::fs::{XattrFlags, getxattr, setxattr};
+use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -65,19 +65,28 @@ impl Tree {
     }
 
     fn try_make(&self) -> Result<(), CgroupError> {
-        let mut above = self.base.clone();
-        let mut enabled = self.enable(&above)?;
+        self.make_parents()?;
+        self.make_leaf()
+    }
+
+    /// Makes what it is in, and has that have its controllers.
+    pub(super) fn make_parents(&self) -> Result<(), CgroupError> {
+        let mut enabled = self.enable(&self.base)?;
         for directory in self.parents().iter().rev() {
             let is_new = make(directory)?;
             if is_new {
                 mark(directory, "")?;
+                count_those_below(directory)?;
             }
             for controller in enabled {
                 mark(directory, &format!(".{}", controller.name()))?;
             }
             enabled = self.enable(directory)?;
-            above.clone_from(directory);
         }
+        Ok(())
+    }
+
+    fn make_leaf(&self) -> Result<(), CgroupError> {
         let leaf = self.leaf();
         if !make(&leaf)? {
             // One of the same name that was left empty, by a machine or a process that died, may be had again.
@@ -198,14 +207,31 @@ fn make(directory: &Path) -> Result<bool, CgroupError> {
     }
 }
 
+/// In version 1 before Linux 5.11, memory is counted in a cgroup alone, and not in those that it is in, unless that is said while
+/// none is in it (memory.use_hierarchy).
+fn count_those_below(directory: &Path) -> Result<(), CgroupError> {
+    let file = directory.join("memory.use_hierarchy");
+    match fs::read_to_string(&file) {
+        Ok(text) if text.trim() == "0" => fs::write(&file, "1").while_to("write 1 to", &file),
+        _ => Ok(()),
+    }
+}
+
 /// Marks a directory as nslab's.
-fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
+pub(super) fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
     let set = |kind: &str| setxattr(directory, format!("{kind}{what}"), b"1", XattrFlags::empty());
     let result = match set(MARKS[0]) {
         Err(Errno::PERM | Errno::OPNOTSUPP) => set(MARKS[1]),
         result => result,
     };
     result.while_to("mark", directory)
+}
+
+/// Takes a mark from a directory.
+pub(super) fn unmark(directory: &Path, what: &str) -> Result<(), CgroupError> {
+    let kinds = MARKS.iter().filter(|kind| getxattr(directory, format!("{kind}{what}"), &mut [0_u8; 8][..]).is_ok());
+    let mut kinds = kinds.map(|kind| removexattr(directory, format!("{kind}{what}")));
+    kinds.try_for_each(|removed| removed.while_to("take the mark from", directory))
 }
 
 /// Whether a directory has a mark.

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The way out of a cgroup in one hierarchy.
 #[derive(Debug)]
@@ -34,7 +34,10 @@ impl WaysOut {
     /// When something can't be opened.
     pub(in crate::launcher) fn of(cgroup: &Cgroup) -> io::Result<Self> {
         match &cgroup.kind {
-            Kind::Trees(trees) => trees.iter().map(way_out).collect::<Result<_, _>>().map(Self),
+            Kind::Trees(trees) => {
+                let ways = trees.iter().map(way_out).collect::<Result<Vec<_>, _>>()?;
+                Ok(Self(ways.into_iter().chain(ways_of_limits_to_come(trees)).collect()))
+            }
             Kind::Scope { .. } => Ok(Self(Vec::new())),
         }
     }
@@ -57,6 +60,22 @@ impl WaysOut {
             }
         }
     }
+}
+
+/// The ways out of the hierarchies in which it is not: it may get there, when it is given a limit that it does not have yet.
+fn ways_of_limits_to_come(trees: &[Tree]) -> Vec<WayOut> {
+    let Some(name) = trees.first().map(|tree| &tree.name) else { return Vec::new() };
+    let hierarchies = hierarchy::look().unwrap_or_default();
+    let of_limits = hierarchies.iter().filter(|one| one.version == Version::One && one.has_limits());
+    let bases = of_limits.filter_map(hierarchy::Hierarchy::base);
+    let way_out = |base: PathBuf| {
+        let places = vec![File::options().write(true).open(base.join("cgroup.procs")).ok()?];
+        let directory = OwnedFd::from(File::open(base).ok()?);
+        let ways = name.ancestors().filter(|way| !way.as_os_str().is_empty());
+        let removed = ways.map(|way| Some((directory.try_clone().ok()?, way.as_os_str().to_owned())));
+        Some(WayOut { places, removed: removed.collect::<Option<_>>()?, enabled: None })
+    };
+    bases.filter(|base| trees.iter().all(|tree| tree.base != *base)).filter_map(way_out).collect()
 }
 
 fn way_out(tree: &Tree) -> io::Result<WayOut> {

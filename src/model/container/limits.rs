@@ -23,6 +23,54 @@ impl Limits {
     }
 }
 
+impl std::fmt::Display for Limits {
+    /// As people say it: `memory 100 MB, swap 0 B, 0.5 processors, 64 processes`, or `no limit`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { memory, swap, cpus, pids } = self;
+        let words = [
+            memory.map(|memory| format!("memory {memory}")),
+            swap.map(|swap| format!("swap {swap}")),
+            cpus.map(|cpus| format!("{cpus} processors")),
+            pids.map(|pids| format!("{pids} processes")),
+        ];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        f.write_str(if words.is_empty() { "no limit" } else { "" })?;
+        f.write_str(&words.join(", "))
+    }
+}
+
+/// What is to change of limits: `None` leaves one as it is, and `Some(None)` lifts it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitsChange {
+    /// Memory.
+    pub memory: Option<Option<MemorySize>>,
+    /// Swap.
+    pub swap: Option<Option<MemorySize>>,
+    /// Processors.
+    pub cpus: Option<Option<Cpus>>,
+    /// Processes and threads.
+    pub pids: Option<Option<u32>>,
+}
+
+impl LimitsChange {
+    /// Whether nothing is to change.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// What the limits are then.
+    #[must_use]
+    pub fn apply(&self, to: &Limits) -> Limits {
+        let Self { memory, swap, cpus, pids } = self;
+        Limits {
+            memory: memory.unwrap_or(to.memory),
+            swap: swap.unwrap_or(to.swap),
+            cpus: cpus.unwrap_or(to.cpus),
+            pids: pids.unwrap_or(to.pids),
+        }
+    }
+}
+
 /// An amount of memory in bytes: `100M`, `100MB` and `100MiB` are all 100 times 1024 times 1024, as memory is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -108,6 +156,11 @@ impl Cpus {
 
     /// The most: more processors than a machine can have (NR_CPUS).
     const MOST: u32 = 8192 * 1000;
+
+    /// So many thousandths; `None` where the kernel can't hold anybody to it.
+    pub fn from_thousandths(share: u64) -> Option<Self> {
+        u32::try_from(share).ok().filter(|share| (Self::LEAST..=Self::MOST).contains(share)).map(Self)
+    }
 
     /// The share in thousandths of a processor.
     pub fn thousandths(self) -> u32 {

@@ -7,7 +7,7 @@ use crate::plan::steps::Steps;
 use crate::plan::types::{Op, Reason, Stage};
 use std::collections::HashSet;
 
-/// One that runs and is as it is to be stays; one that has ended is started again, one that is to be another one is stopped
+/// One that runs and is as it is to be stays, and where it just is to have other limits, gets them; one that has ended is started again, one that is to be another one is stopped
 /// before. Gives back the namespaces of those that are started.
 pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a PinName> {
     let mut started = HashSet::new();
@@ -18,6 +18,13 @@ pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a Pin
         let runs = there.is_some_and(|there| there.runs);
         let is_as_wanted = there.is_some_and(|there| there.started_as.as_ref() == Some(wanted));
         if runs && is_as_wanted && is_in_place {
+            continue;
+        }
+        if let Some(was) = there.and_then(|there| there.started_as.as_ref()).filter(|_| runs && is_in_place)
+            && with_limits_of(was, wanted) == *wanted
+        {
+            let [undo, limit] = [was, wanted].map(|of| Op::LimitContainer(Box::new(of.clone())));
+            steps.push(Stage::Limits, different(made == Some(wanted)), limit, vec![undo]);
             continue;
         }
         let reason = if runs { different(made == Some(wanted)) } else { missing(made.is_some()) };
@@ -35,6 +42,13 @@ pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a Pin
         stop(there.started_as.as_ref().unwrap_or(made), there.runs, is_in_place, Reason::Gone, steps);
     }
     started
+}
+
+/// One that is held to other limits is the same still.
+fn with_limits_of(one: &NodeContainer, other: &NodeContainer) -> NodeContainer {
+    let mut changed = one.clone();
+    changed.container.limits = other.container.limits.clone();
+    changed
 }
 
 /// A DHCP server may be a container, so they run before anybody asks one; a container of who asks finds what he was given.

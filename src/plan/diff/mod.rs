@@ -12,6 +12,7 @@ mod bridges;
 mod containers;
 mod dhcp_clients;
 mod execs;
+mod groups;
 mod host_sysctls;
 mod names;
 pub(super) mod nat;
@@ -74,6 +75,7 @@ pub fn diff(desired: &Resources, made: &Made, observed: &Observed) -> Result<Pla
     routes::steps(&world, &drained, &mut steps);
     dhcp_clients::steps(&world, &mut steps);
     nat::steps(&world, &mut steps);
+    groups::steps(&world, &mut steps);
     let started = containers::steps(&world, &mut steps);
     execs::steps(&world, &started, &mut steps);
     Ok(steps.into_plan())

@@ -66,6 +66,10 @@ fn fwd_mask(port: Interface, how: usize) -> Op {
 
 /// A container ends, or is another one.
 fn other_container(mut of: NodeContainer, how: usize) -> Op {
+    if how.is_multiple_of(3) {
+        of.container.limits.pids = Some(7);
+        return Op::LimitContainer(Box::new(of));
+    }
     of.terminal = !of.terminal;
     if how.is_multiple_of(2) { Op::StartContainer(Box::new(of)) } else { Op::StopContainer(Box::new(of)) }
 }
@@ -262,6 +266,7 @@ proptest! {
                 Op::WriteHosts(file) => prop_assert!(!a.hosts_files.contains(file)),
                 Op::AddNameDirectory(link) => prop_assert!(!a.name_directories.contains(link)),
                 Op::StartContainer(of) => prop_assert!(!a.containers.contains(of)),
+                Op::LimitContainer(of) => prop_assert!(!a.containers.contains(of)),
                 Op::StopContainer(of) => prop_assert!(!b.containers.contains(of)),
                 // A container that is started has not seen it.
                 Op::Run(exec) if exec.container.as_deref().is_some_and(is_started) => {}
@@ -330,6 +335,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
         hosts_files,
         name_directories,
         containers,
+        groups,
         execs,
         host_bridge,
         uplink,
@@ -356,6 +362,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
     to.remembered.extend(remembered);
     to.dhcp_clients.extend(dhcp_clients);
     to.containers.extend(containers);
+    to.groups.extend(groups);
     to.routes.extend(routes);
     to.hosts_files.extend(hosts_files);
     to.name_directories.extend(name_directories);

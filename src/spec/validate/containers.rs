@@ -66,6 +66,9 @@ pub enum ContainerProblem {
         /// The least that is of use.
         least: &'static str,
     },
+    /// A node and its container are one.
+    #[error("this node is a container, whose limits are its own: write them in `container`")]
+    LimitsBeside,
     /// Swap is for memory that is limited.
     #[error("swap is limited beside memory: say how much `memory` it may use, too")]
     SwapAlone,
@@ -224,7 +227,17 @@ fn rights(raw: &RawContainer, problems: &mut Problems) -> Rights {
     Rights::Confined { capabilities: kept.chain(added).collect() }
 }
 
-fn check_limits(field: &Field<RawLimits>, problems: &mut Problems) -> Limits {
+/// What runs in a node that is no container may use.
+pub(super) fn check_bare(def: &NodeDef<'_>, problems: &mut Problems) -> Limits {
+    let Some(field) = &def.raw.limits else { return Limits::default() };
+    if def.raw.container.is_some() {
+        problems.add(field.at, ContainerProblem::LimitsBeside);
+        return Limits::default();
+    }
+    check_limits(field, problems)
+}
+
+pub(super) fn check_limits(field: &Field<RawLimits>, problems: &mut Problems) -> Limits {
     let Some(RawLimits { memory, swap, cpus, pids }) = &field.value else { return Limits::default() };
     let limits = Limits {
         memory: value(memory.as_ref()).copied(),

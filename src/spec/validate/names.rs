@@ -140,6 +140,7 @@ static PLAIN_NODE: RawNode = RawNode {
     forwarding: None,
     sysctls: None,
     exec: None,
+    limits: None,
     container: None,
 };
 

@@ -3,6 +3,7 @@
 use super::links::Wiring;
 use super::names::{NodeDef, Things};
 use super::{containers, items, value};
+use crate::model::container::Limits;
 use crate::model::{IfName, SysctlKey, SysctlKeyError};
 use crate::spec::NodeContainer;
 use crate::spec::error::Problems;
@@ -47,6 +48,7 @@ pub enum NodeProblem {
 pub(super) struct Extras {
     pub(super) sysctls: BTreeMap<SysctlKey, String>,
     pub(super) exec: Vec<Vec<String>>,
+    pub(super) limits: Limits,
     pub(super) container: Option<NodeContainer>,
 }
 
@@ -57,6 +59,7 @@ pub(super) fn check(things: &Things<'_>, wiring: &Wiring<'_>, problems: &mut Pro
         all.push(Extras {
             sysctls: sysctls(node, def, wiring, problems),
             exec: items(def.raw.exec.as_ref()).iter().filter_map(|field| command(field, problems)).collect(),
+            limits: containers::check_bare(def, problems),
             container: containers::check(def, problems),
         });
     }

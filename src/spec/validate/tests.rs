@@ -68,8 +68,8 @@ links:
   - {endpoints: [a, b], subnet: [10.0.0.0/24]}",
             &[
                 "2:6: an MTU of 70000 bytes is out of range: use 68 to 65535 (1280 or more where IPv6 is used)",
-                "3:1: unknown key `swiches`: did you mean `switches`? known here are name, description, mtu, switches, nodes, links, uplink, expect",
-                "5:7: unknown key `fowarding`: did you mean `forwarding`? known here are interfaces, routes, gateway, forwarding, sysctls, exec, container",
+                "3:1: unknown key `swiches`: did you mean `switches`? known here are name, description, mtu, switches, nodes, links, uplink, limits, expect",
+                "5:7: unknown key `fowarding`: did you mean `forwarding`? known here are interfaces, routes, gateway, forwarding, sysctls, exec, limits, container",
                 "5:49: `zz` is no MAC address: write six hexadecimal bytes, as in 02:00:00:00:00:01",
                 "5:58: an MTU of 12 bytes is out of range: use 68 to 65535 (1280 or more where IPv6 is used)",
                 "6:19: found a text: write true or false",

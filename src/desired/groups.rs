@@ -1,0 +1,45 @@
+//! The cgroups that no container makes for itself.
+
+use crate::model::LimitedGroup;
+use crate::model::container::Limits;
+use crate::spec::Spec;
+use std::path::Path;
+
+/// That of the lab, where it is limited as a whole; and those of the nodes that are no containers and are limited, or are to be
+/// bounded with all others.
+pub(super) fn groups(spec: &Spec) -> Vec<LimitedGroup> {
+    let cgroup = Path::new("nslab").join(spec.name.as_str());
+    let is_limited = spec.limits != Limits::default();
+    let of_lab = LimitedGroup { node: None, cgroup: cgroup.clone(), limits: spec.limits.clone() };
+    let bare = spec.nodes.iter().filter(|node| node.container.is_none());
+    let of_nodes = bare.filter(|node| is_limited || !node.limits.is_none()).map(|node| LimitedGroup {
+        node: Some(node.name.clone()),
+        cgroup: cgroup.join(node.name.as_str()),
+        limits: node.limits.clone(),
+    });
+    is_limited.then_some(of_lab).into_iter().chain(of_nodes).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::desired::samples::{container, two_node};
+
+    fn shown(spec: &Spec) -> Vec<String> {
+        groups(spec).iter().map(|group| format!("{}: {}", group.cgroup.display(), group.limits)).collect()
+    }
+
+    #[test]
+    fn who_is_limited_has_a_cgroup() {
+        let mut spec = two_node();
+        assert_eq!(shown(&spec), [] as [&str; 0]);
+        spec.nodes[0].limits.pids = Some(9);
+        assert_eq!(shown(&spec), ["nslab/two-node/net1: 9 processes"]);
+        // Whoever is bounded with others is in theirs; a container makes its own.
+        spec.limits.memory = "100M".parse().ok();
+        spec.nodes[1].container = Some(container(&["sleep", "9"]));
+        assert_eq!(shown(&spec), ["nslab/two-node: memory 100 MB", "nslab/two-node/net1: 9 processes"]);
+        spec.nodes[1].container = None;
+        assert_eq!(shown(&spec)[2], "nslab/two-node/net2: no limit");
+    }
+}

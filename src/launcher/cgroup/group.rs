@@ -1,0 +1,216 @@
+//! Cgroups that no container makes for itself: that of a lab, which those of all of its nodes are in, and those of nodes that are
+//! no containers.
+//!
+//! Where systemd has the tree, they are slices, `nslab-LAB.slice` and `nslab-LAB-NODE.slice`; otherwise directories. That of a lab
+//! is kept by an empty one in it, because whoever removes the last container of a lab removes what it was in.
+
+use super::error::{CgroupError, While};
+use super::hierarchy::{self, Controller, Hierarchy, Version};
+use super::tree::{self, Tree};
+use super::{Cgroup, Kind, Machine, NOTICE, change, limits, make, members, systemd};
+use crate::launcher::Failure;
+use crate::model::container::Limits;
+use nix::unistd::geteuid;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What keeps a lab's: no node has a colon in its name.
+const KEEP: &str = "lab:";
+
+/// What tells them from those of containers.
+const MARK: &str = ".group";
+
+/// Makes one, or changes its limits; what runs in it goes on.
+///
+/// # Errors
+/// As [`Cgroup::create`] and [`Cgroup::change`].
+pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
+    super::check(name)?;
+    let machine = Machine(hierarchy::look()?);
+    let settings = limits::settings(limits, |controller| machine.version(controller))?;
+    if let Some(root) = machine.systemds_root(&settings).filter(|_| geteuid().is_root()) {
+        let (slice, directory) = (systemd::slice_of(name), root.mount.join(systemd::slice_place_of(name)));
+        systemd::make_slice(&slice, &format!("nslab {}", name.display()), limits)?;
+        if !systemd::has_come(|| directory.is_dir()) {
+            return Err(CgroupError::Silent { action: format!("make {slice}"), seconds: NOTICE.as_secs() });
+        }
+        tree::mark(&directory, MARK)?;
+        return of_slice(slice, directory).change(limits);
+    }
+    let trees = make::trees(&kept(name), &machine, &settings, "")?;
+    let first = trees.iter().map(Tree::leaf).find(|leaf| tree::is_marked(leaf, MARK));
+    for tree in &trees {
+        match &first {
+            Some(_) if tree::is_marked(&tree.leaf(), "") => tree.make_parents()?,
+            Some(first) => {
+                tree.make()?;
+                change::move_all(first, &tree.leaf())?;
+            }
+            None => tree.make()?,
+        }
+        tree::mark(&tree.leaf(), MARK)?;
+    }
+    if is_lab(name) && !settings.is_empty() {
+        // Those that run already are to be bounded where they were not counted before.
+        for node in nodes(&trees)? {
+            if let Some(Cgroup { kind: Kind::Trees(there), .. }) = Cgroup::find(&name.join(node))? {
+                change::extend(&there, &settings)?;
+            }
+        }
+    }
+    of_trees(trees, name).write(limits)
+}
+
+/// What one is limited to: this, where the kernel counts so exactly; `None` where there is none.
+///
+/// # Errors
+/// When the machine can't be looked at.
+pub fn group_limits(name: &Path, wanted: &Limits) -> Result<Option<Limits>, CgroupError> {
+    let Some(group) = find_group(name)? else { return Ok(None) };
+    Ok(Some(if group.is_limited_to(wanted)? { wanted.clone() } else { group.limits() }))
+}
+
+/// Removes one; what still runs in it is taken out. Fine where there is none.
+///
+/// # Errors
+/// When the kernel or systemd refuses.
+pub fn remove_group(name: &Path) -> Result<(), CgroupError> {
+    let Some(group) = find_group(name)? else { return Ok(()) };
+    match group.kind {
+        Kind::Scope { unit, directory, .. } => {
+            // With a slice, systemd would end what is in it; without a mark, it goes with the last of those.
+            if !members::below(&directory)?.is_empty() {
+                systemd::set_properties(&unit, &Limits::default())?;
+                return tree::unmark(&directory, MARK);
+            }
+            if let Some(root) = root_of(&directory) {
+                take_out(&directory, &root)?;
+            }
+            systemd::stop(&unit)?;
+            if systemd::has_removed(&directory, NOTICE) {
+                return remove_slice_of(&directory);
+            }
+            Err(CgroupError::Silent { action: format!("remove {unit}"), seconds: NOTICE.as_secs() })
+        }
+        Kind::Trees(trees) => {
+            // Containers may go on in a lab's.
+            of_trees(trees.clone(), name).write(&Limits::default())?;
+            for tree in trees {
+                let tree = Tree { name: kept(name), ..tree };
+                take_out(&tree.leaf(), &tree.base)?;
+                tree.remove()?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Takes the calling process, which has one thread, into one; fine where there is none.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn enter_group(name: &Path) -> Result<(), Failure> {
+    for file in entrances(name)? {
+        fs::write(&file, "0").while_to("move a process by", &file)?;
+    }
+    Ok(())
+}
+
+/// A program and its arguments such that they run in one, where there is that: by way of a shell, which goes there first.
+///
+/// # Errors
+/// When the machine can't be looked at.
+pub fn in_group(name: &Path, argv: &[String]) -> Result<Vec<String>, Failure> {
+    let files = entrances(name)?;
+    if files.is_empty() {
+        return Ok(argv.to_owned());
+    }
+    let words: Vec<String> = files.iter().map(|file| format!("echo 0 > '{}' || exit 125", file.display())).collect();
+    let script = format!("{}; exec \"$@\"", words.join("; "));
+    Ok(["/bin/sh", "-c", &script, "sh"].map(str::to_owned).into_iter().chain(argv.iter().cloned()).collect())
+}
+
+fn entrances(name: &Path) -> Result<Vec<PathBuf>, CgroupError> {
+    let directories = find_group(name)?.map(|group| group.directories()).unwrap_or_default();
+    Ok(directories.into_iter().map(|directory| directory.join("cgroup.procs")).collect())
+}
+
+/// The one of this name; `None` where there is none.
+///
+/// # Errors
+/// When the machine can't be looked at.
+pub fn find_group(name: &Path) -> Result<Option<Cgroup>, CgroupError> {
+    super::check(name)?;
+    let machine = Machine(hierarchy::look()?);
+    for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
+        let directory = hierarchy.mount.join(systemd::slice_place_of(name));
+        if tree::is_marked(&directory, MARK) {
+            return Ok(Some(of_slice(systemd::slice_of(name), directory)));
+        }
+    }
+    let trees = machine.trees(&kept(name), &Controller::ALL).into_iter();
+    let trees: Vec<Tree> = trees.filter(|tree| tree::is_marked(&tree.leaf(), "")).collect();
+    let is_one = trees.iter().any(|tree| tree::is_marked(&tree.leaf(), MARK));
+    Ok(is_one.then(|| of_trees(trees, name)))
+}
+
+/// The nodes that have a cgroup in a lab's.
+fn nodes(kept: &[Tree]) -> Result<Vec<String>, CgroupError> {
+    let mut nodes = std::collections::BTreeSet::new();
+    for lab in kept.iter().filter_map(|tree| tree.leaf().parent().map(Path::to_owned)) {
+        let names = members::below(&lab)?.into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        nodes.extend(names.filter(|name| name != KEEP));
+    }
+    Ok(nodes.into_iter().collect())
+}
+
+/// What is there as long as the cgroup of this name is to be: itself, or for that of a lab an empty one in it.
+fn kept(name: &Path) -> PathBuf {
+    if is_lab(name) { name.join(KEEP) } else { name.to_owned() }
+}
+
+fn is_lab(name: &Path) -> bool {
+    name.components().count() == 2
+}
+
+/// Whether a lab is limited as a whole in this hierarchy, so that all of its nodes are to be there.
+pub(super) fn is_of_limited_lab(hierarchy: &Hierarchy, name: &Path) -> bool {
+    let (Some(lab), Some(base)) = (name.parent(), hierarchy.base()) else { return false };
+    is_lab(lab) && base.join(kept(lab)).is_dir()
+}
+
+/// Whether the slice of a lab was left that nobody asked for but its scopes, the last of which has ended by itself.
+pub(super) fn is_left_slice(name: &Path, hierarchy: &Hierarchy) -> bool {
+    systemd::lab_of(name).is_some_and(|lab| is_left(&hierarchy.mount.join(systemd::slice_place_of(lab))))
+}
+
+fn is_left(slice: &Path) -> bool {
+    let is_empty = || members::below(slice).is_ok_and(|below| below.is_empty());
+    slice.is_dir() && !tree::is_marked(slice, MARK) && is_empty()
+}
+
+/// Removes the slice that a scope was in, where that was the last and nobody else has asked for it.
+pub(super) fn remove_slice_of(scope: &Path) -> Result<(), CgroupError> {
+    let slice = scope.parent().and_then(|slice| Some((slice, slice.file_name()?.to_str()?)));
+    let of_nslab = |(directory, name): &(&Path, &str)| name.starts_with("nslab-") && is_left(directory);
+    slice.filter(of_nslab).map_or(Ok(()), |(_, name)| systemd::stop(name))
+}
+
+fn take_out(from: &Path, to: &Path) -> Result<(), CgroupError> {
+    members::of_all(from)?.into_iter().try_for_each(|pid| members::add(to, pid))
+}
+
+/// The root of the hierarchy that a directory of systemd's is in.
+fn root_of(directory: &Path) -> Option<PathBuf> {
+    let machine = hierarchy::look().ok()?;
+    machine.into_iter().map(|one| one.mount).find(|mount| directory.starts_with(mount))
+}
+
+fn of_slice(unit: String, directory: PathBuf) -> Cgroup {
+    Cgroup { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None }
+}
+
+fn of_trees(trees: Vec<Tree>, name: &Path) -> Cgroup {
+    let trees = trees.into_iter().map(|tree| Tree { name: name.to_owned(), ..tree }).collect();
+    Cgroup { kind: Kind::Trees(trees), unified: None }
+}

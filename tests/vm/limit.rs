@@ -1,0 +1,46 @@
+//! Limits in the hands of systemd: slices for labs, scopes for their containers.
+
+use crate::support::run::{json, ok, sh};
+use crate::support::wait_until;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(60);
+
+const LAB: &str = "
+name: matrix
+limits: {memory: 300M, pids: 100}
+nodes:
+  zion: {container: {rootfs: host, command: [sleep, '5501'], limits: {memory: 100M}}}
+  plain: {limits: {pids: 50}}
+";
+
+#[test]
+fn a_lab_is_a_slice_with_a_scope_for_each_container() {
+    let file = std::env::temp_dir().join("matrix.yaml");
+    std::fs::write(&file, LAB).unwrap();
+    let file = file.to_str().unwrap();
+    ok(&["up", file]);
+    let slice = "/sys/fs/cgroup/nslab.slice/nslab-matrix.slice";
+    let read = |name: &str| sh(&format!("cat {slice}/{name}")).trim().to_owned();
+    assert_eq!((read("memory.max"), read("pids.max")), ("314572800".to_owned(), "100".to_owned()));
+    assert_eq!(read("nslab-matrix-zion.scope/memory.max"), "104857600");
+    let tree = sh("systemd-cgls --no-pager /nslab.slice");
+    assert!(tree.contains("nslab-matrix.slice") && tree.contains("sleep 5501"), "{tree}");
+    let inside = ok(&["exec", "plain", "--", "cat", "/proc/self/cgroup"]);
+    assert!(inside.contains("/nslab.slice/nslab-matrix.slice/nslab-matrix-plain.slice"), "{inside}");
+    // systemd and nslab steer the same.
+    ok(&["limit", "zion", "--memory", "200M", "--cpus", "0.5"]);
+    let told = sh("systemctl show -p MemoryMax -p CPUQuotaPerSecUSec nslab-matrix-zion.scope");
+    assert!(told.contains("MemoryMax=209715200") && told.contains("CPUQuotaPerSecUSec=500ms"), "{told}");
+    assert_eq!(read("nslab-matrix-zion.scope/cpu.max"), "50000 100000");
+    sh("systemctl set-property --runtime nslab-matrix.slice TasksMax=77");
+    wait_until("the kernel has it", SOON, || read("pids.max") == "77");
+    assert_eq!(json(&["limit", "--whole", "--json"])["pids"], 77);
+    assert!(ok(&["show"]).contains("limit the lab as a whole"));
+    ok(&["limit", "--whole", "--memory", "400M"]);
+    assert_eq!((read("memory.max"), read("pids.max")), ("419430400".to_owned(), "100".to_owned()));
+    ok(&["down"]);
+    assert!(!std::path::Path::new(slice).exists());
+    let units = sh("systemctl list-units --all --no-legend --plain 'nslab-matrix*'");
+    assert!(units.trim().is_empty(), "{units}");
+}
