@@ -1,6 +1,6 @@
 //! The command line as types. Parsing only: nothing here looks at the machine.
 
-use super::args_container::{Containers, KillArguments, LogsArguments};
+use super::args_container::{Containers, CopyArguments, KillArguments, LogsArguments};
 use super::args_launch::LaunchArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
@@ -168,6 +168,8 @@ pub(crate) enum Verb {
         #[arg(value_name = "NAME")]
         container: String,
     },
+    /// Copy files into a container, or out of it
+    Cp(CopyArguments),
     /// End and forget containers of no lab (`launch --detach`)
     Rm {
         /// The containers

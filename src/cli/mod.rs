@@ -8,6 +8,7 @@ mod args_uplink;
 mod care;
 mod check;
 mod container;
+mod copy;
 mod exec;
 mod exec_all;
 mod inspect;
@@ -55,6 +56,7 @@ pub fn main() -> ExitCode {
         Verb::Launch(arguments) if !arguments.detach => return launch::launch(&global, *arguments),
         Verb::Logs(arguments) => container::logs(&global, &arguments),
         Verb::Attach { container } => container::attach(&global, &container),
+        Verb::Cp(arguments) => copy::copy(&global, &arguments),
         Verb::Validate(argument) => inspect::validate(&global, &argument),
         Verb::Schema => Ok(inspect::schema()),
         Verb::Topologies { show } => inspect::topologies(&global, show.as_deref()),
@@ -101,6 +103,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Shell { .. }
             | Verb::Logs(_)
             | Verb::Attach { .. }
+            | Verb::Cp(_)
             | Verb::Validate(_)
             | Verb::Schema
             | Verb::Topologies { .. }

@@ -18,6 +18,7 @@ mod arguments;
 mod attach;
 mod cgroup;
 mod command;
+mod copy;
 mod enter;
 mod failure;
 mod farewell;
@@ -43,6 +44,7 @@ mod terminal;
 
 pub use attach::{Left, join as attach};
 pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, protect_from_oom, remove_left_by_killed};
+pub use copy::{LeftOut, Outside, copy_in, copy_out};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;

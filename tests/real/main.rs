@@ -65,4 +65,5 @@ mod uplink_ovs_address;
 mod uplink_ovs_daemons;
 mod uplink_ra;
 mod uplink_routes;
+mod volume_copy;
 mod watch;
