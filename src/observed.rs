@@ -38,6 +38,8 @@ pub struct Observed {
     pub nat: nat::NatView,
     /// What is written down of containers, by the directory that it is in.
     pub containers: BTreeMap<PathBuf, ObservedContainer>,
+    /// The volumes that are mounted in mount namespaces, by what pins these and where they are.
+    pub volumes: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// Parameters of the host's that other labs have set too, with what each was before the first of them did.
     pub claimed_sysctls: BTreeMap<SysctlKey, String>,
 }

@@ -252,6 +252,8 @@ impl Effects for HostEffects {
                 stop.unless(self.start_container(of)).await.ok_or(EffectError::Interrupted)??;
             }
             Op::StopContainer(of) => self.stop_container(of).await?,
+            Op::AddVolume(of) => host.ensure_volume(of).await?,
+            Op::RemoveVolume(of) => host.remove_volume(of).await?,
             Op::Run(exec) => self.run(exec, stop).await?,
             Op::EndRun(exec) => self.end_run(exec).await?,
         }

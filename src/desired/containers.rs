@@ -3,7 +3,7 @@
 use super::dhcp;
 use super::netns::node_netns;
 use crate::model::container::{Container, Environment, Mount, MountKind, Namespaces, NetworkOf, Root, UserMaps};
-use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer};
+use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer, Volume};
 use crate::spec::{Node, Spec};
 use std::path::{Path, PathBuf};
 
@@ -12,19 +12,20 @@ pub(super) fn record(directory: &Path, node: &Node) -> PathBuf {
     directory.join("containers").join(node.name.as_str())
 }
 
-/// The containers, in the order of their nodes; `directories` are those of all nodes, in their order.
+/// The containers, in the order of their nodes; the directories of names are those of all nodes, in their order.
 pub(super) fn containers(
     spec: &Spec,
     identity: &Identity,
     directory: &Path,
-    files: &[HostsFile],
-    directories: &[NameDirectory],
+    (files, directories): (&[HostsFile], &[NameDirectory]),
+    volumes: &[Volume],
 ) -> Vec<NodeContainer> {
     let mut all = Vec::new();
     for (node, names) in spec.nodes.iter().zip(directories) {
         let Some(wanted) = &node.container else { continue };
         let mut root = wanted.root.clone();
         root.mounts.splice(0..0, name_files(node, files, &names.directory));
+        root.mounts.extend(super::volumes::mounts(node, volumes));
         let mut variables = wanted.env.clone();
         for (name, value) in [("NSLAB_LAB", spec.name.as_str()), ("NSLAB_NODE", node.name.as_str())] {
             variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());

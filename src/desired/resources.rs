@@ -6,7 +6,7 @@ use crate::model::ovs::OvsRows;
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
     Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, NameDirectory, Netns,
-    NodeContainer, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth,
+    NodeContainer, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth, Volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +45,9 @@ pub struct Resources {
     pub name_directories: Vec<NameDirectory>,
     /// The containers that nodes are; at most one for each.
     pub containers: Vec<NodeContainer>,
+    /// The file systems that containers share.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
     /// The nodes' commands.
     pub execs: Vec<Exec>,
     /// The bridge in the host's namespace, where a NIC is to be its port.

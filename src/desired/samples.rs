@@ -59,6 +59,7 @@ pub(crate) fn spec(name: &str) -> Spec {
         nodes: Vec::new(),
         links: Vec::new(),
         uplink: None,
+        volumes: Vec::new(),
         expect: Vec::new(),
     }
 }
@@ -104,6 +105,7 @@ pub(crate) fn container(command: &[&str]) -> NodeContainer {
         user_namespace: false,
         rights: Rights::Confined { capabilities: Capability::default_set() },
         limits: Limits::default(),
+        volumes: Vec::new(),
         terminal: false,
     }
 }

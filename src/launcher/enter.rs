@@ -8,6 +8,7 @@ use super::inside;
 use super::launch::{Launch, Output};
 use super::outside::{self, Child, Known};
 use super::record::{self, Record, Running};
+use super::root::Volumes;
 use super::sys::{self, Doubled};
 use super::{maps, namespaces, rights};
 use crate::launcher::handshake::Ended;
@@ -64,7 +65,8 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     outside::attended(has_terminal, |mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;
         let rights = rights::Prepared::new(&launch.container)?;
-        let known = Known { launch, command, root: None, rights, has_terminal, oom: None, mask, springboard: None };
+        let (root, volumes) = (None, Volumes::default());
+        let known = Known { launch, command, root, volumes, rights, has_terminal, oom: None, mask, springboard: None };
         let entrance = Entrance::of(launch)?;
         if launch.container.namespaces.user.is_some() && nix::unistd::geteuid().is_root() {
             // Inside it may be forbidden to give them up, and they are groups of the machine's.

@@ -92,6 +92,8 @@ impl Display for Op {
                 write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" "))
             }
             Self::StopContainer(of) => write!(f, "stop the container {}", of.node),
+            Self::AddVolume(of) => write!(f, "make the volume {}: {}", of.name, of.kind),
+            Self::RemoveVolume(of) => write!(f, "remove the volume {}, with what is in it", of.name),
             Self::EndRun(exec) => {
                 write!(f, "end what `{}` left running in {}", exec.argv.join(" "), exec.netns)
             }

@@ -70,6 +70,7 @@ impl Resources {
             hosts_files,
             name_directories,
             containers,
+            volumes,
             execs,
             host_bridge,
             uplink,
@@ -96,6 +97,8 @@ impl Resources {
             // Where it points says whose the link is, so both targets count as made until the change is through.
             name_directories: merge(self.name_directories, name_directories, Clone::clone),
             containers: merge(self.containers, containers, |c| c.directory.clone()),
+            // One that is to be another may be there as both.
+            volumes: merge(self.volumes, volumes, Clone::clone),
             execs: merge(self.execs, execs, Clone::clone),
             // There is never another; what the NIC was is what it was first.
             host_bridge: host_bridge.or(self.host_bridge),

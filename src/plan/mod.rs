@@ -13,6 +13,7 @@ mod shell_container;
 mod shell_lease;
 mod shell_nat;
 mod shell_uplink;
+mod shell_volume;
 mod steps;
 mod tc;
 mod types;

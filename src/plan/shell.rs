@@ -7,6 +7,7 @@ use super::shell_container as container;
 use super::shell_lease as lease;
 use super::shell_nat as nat;
 use super::shell_uplink as uplink;
+use super::shell_volume as volume;
 use super::tc;
 use super::types::{LinkChange, Master, Op, Plan, Stage, Step};
 use crate::model::ovs::OvsChange;
@@ -86,6 +87,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
             "file in /run/netns. The alias of its loopback interface says whose it is. Files in /etc/netns/NAME stand",
             "in for those in /etc for what `ip netns exec NAME` runs.",
         ],
+        Stage::Volumes => volume::LESSON,
         Stage::NamespaceSysctls => {
             &["Parameters of the network stacks, before any interface is there: each takes them over when it is made."]
         }
@@ -248,6 +250,8 @@ impl Script {
             Op::RemoveForwardPass(pass) => nat::remove_pass(self, pass),
             Op::StartContainer(of) => container::start(self, of),
             Op::StopContainer(of) => container::stop(self, of),
+            Op::AddVolume(of) => volume::add(self, of),
+            Op::RemoveVolume(of) => volume::remove(self, of),
             Op::EndRun(exec) => {
                 let netns = quoted(exec.netns.as_str());
                 self.line(&format!("ip netns pids {netns} | xargs -r kill"));

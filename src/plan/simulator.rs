@@ -203,6 +203,16 @@ impl Machine {
                 self.observed.containers.insert(of.directory.clone(), there);
             }
             Op::StopContainer(of) => drop(self.observed.containers.remove(&of.directory)),
+            Op::AddVolume(of) => {
+                self.observed.volumes.entry(of.namespace.clone()).or_default().insert(of.at.clone());
+            }
+            Op::RemoveVolume(of) => {
+                let there = self.observed.volumes.entry(of.namespace.clone()).or_default();
+                there.remove(&of.at);
+                if there.is_empty() {
+                    self.observed.volumes.remove(&of.namespace);
+                }
+            }
             Op::Run(exec) if exec.container.as_ref().is_some_and(|record| !self.runs(record)) => {
                 return Err("its container does not run".into());
             }

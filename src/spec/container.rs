@@ -1,6 +1,7 @@
 //! The container that a node is, checked.
 
-use super::{Node, Spec};
+use super::{Node, Spec, VolumeMount};
+use crate::model::VolumeKind;
 use crate::model::container::{Limits, MountKind, Rights, RootFileSystem, RootSource, User};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -11,6 +12,9 @@ use std::path::{Path, PathBuf};
 pub struct NodeContainer {
     /// Its root, and what is mounted into it.
     pub root: RootFileSystem,
+    /// The lab's volumes that it has.
+    #[serde(default)]
+    pub volumes: Vec<VolumeMount>,
     /// The program that runs in it, and its arguments; never empty.
     pub command: Vec<String>,
     /// Its host name, where that is not the node's.
@@ -40,7 +44,7 @@ impl Spec {
         for root in containers.map(|container| &mut container.root) {
             let sources = root.mounts.iter_mut().filter_map(|mount| match &mut mount.kind {
                 MountKind::Bind { source, .. } => Some(source),
-                MountKind::Tmpfs => None,
+                MountKind::Tmpfs | MountKind::Volume { .. } => None,
             });
             let own = match &mut root.source {
                 RootSource::Directory(path) => Some(path),
@@ -49,6 +53,11 @@ impl Spec {
             for path in sources.chain(own) {
                 // Without `.` and what is there twice, so that the same is called the same.
                 *path = directory.join(&*path).components().collect();
+            }
+        }
+        for volume in &mut self.volumes {
+            if let VolumeKind::Bind { source } = &mut volume.kind {
+                *source = directory.join(&*source).components().collect();
             }
         }
         self

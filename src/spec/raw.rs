@@ -10,6 +10,7 @@ use super::raw_conditions::{RawChance, RawConditions, RawJitter, RawLoss};
 use super::raw_container::RawContainer;
 use super::raw_ovs::{RawControllers, RawIpfix, RawLimit, RawMirrors, RawNetFlow, RawRstp, RawSFlow};
 use super::raw_uplink::RawUplink;
+use super::raw_volume::{RawVolume, VolumeName};
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
 use crate::model::{IfName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Rate, Span, SwitchName, SysctlKey, VlanId};
 use schemars::JsonSchema;
@@ -34,6 +35,8 @@ pub(super) struct RawTopology {
     pub(super) links: Option<Field<Vec<Field<RawLink>>>>,
     /// How the lab reaches the machine's real network; not at all without it.
     pub(super) uplink: Option<Field<RawUplink>>,
+    /// File systems that containers can share, by name.
+    pub(super) volumes: Option<Field<Entries<VolumeName, RawVolume>>>,
     /// What `nslab check` holds the lab to; every pair of nodes must reach each other without it.
     pub(super) expect: Option<Field<Vec<Field<RawExpectation>>>>,
 }

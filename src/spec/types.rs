@@ -5,6 +5,7 @@
 use super::container::NodeContainer;
 use super::ovs::{Limit, OvsSettings};
 use super::uplink::Uplink;
+use super::volume::Volume;
 use crate::model::conditions::Conditions;
 use crate::model::{IfName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Stp, SwitchName, SysctlKey, VlanMode};
 use ipnetwork::{IpNetwork, Ipv6Network};
@@ -28,6 +29,9 @@ pub struct Spec {
     pub links: Vec<Link>,
     /// The way to the machine's real network, where it has one.
     pub uplink: Option<Uplink>,
+    /// The file systems that containers share.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
     /// What `check` holds the lab to; every pair of nodes must reach each other where this is empty.
     pub expect: Vec<Expectation>,
 }

@@ -117,7 +117,19 @@ pub(super) fn unpack(target: &Target, top: Top, set_ids: bool, from: impl Read) 
                 let make = || Step::Make { path: outside.clone() };
                 let of_parent = descend(target, of.parent().unwrap_or(Path::new("")))?;
                 let of_name = of.file_name().ok_or(Errno::EBADMSG).during(make)?;
-                linkat(&of_parent, of_name, &parent, name, AtFlags::empty()).during(make)?;
+                let link = || linkat(&of_parent, of_name, &parent, name, AtFlags::empty());
+                match link() {
+                    Err(rustix::io::Errno::EXIST) => {}
+                    answer => {
+                        answer.during(make)?;
+                        continue;
+                    }
+                }
+                if kind(parent.as_fd(), name, &outside)? != FileType::RegularFile {
+                    return Err(in_the_way(&outside, "regular file"));
+                }
+                unlinkat(&parent, name, AtFlags::empty()).during(make)?;
+                link().during(make)?;
             }
             _ => left_out.push(format!("{}: neither a regular file, a directory nor a link", outside.display())),
         }

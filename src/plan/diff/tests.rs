@@ -330,6 +330,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
         hosts_files,
         name_directories,
         containers,
+        volumes,
         execs,
         host_bridge,
         uplink,
@@ -356,6 +357,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
     to.remembered.extend(remembered);
     to.dhcp_clients.extend(dhcp_clients);
     to.containers.extend(containers);
+    to.volumes.extend(volumes);
     to.routes.extend(routes);
     to.hosts_files.extend(hosts_files);
     to.name_directories.extend(name_directories);
