@@ -4,6 +4,7 @@ use super::args_container::{Containers, CopyArguments, KillArguments, LogsArgume
 use super::args_launch::LaunchArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
+use super::args_volume::VolumeVerb;
 use crate::host::ovsdb::Target;
 use crate::model::{ContainerName, LabName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -170,6 +171,11 @@ pub(crate) enum Verb {
     },
     /// Copy files into a container, or out of it
     Cp(CopyArguments),
+    /// Mount the volumes of a lab in containers that run, and unmount them
+    Volume {
+        #[command(subcommand)]
+        verb: VolumeVerb,
+    },
     /// End and forget containers of no lab (`launch --detach`)
     Rm {
         /// The containers

@@ -5,6 +5,7 @@ mod args_container;
 mod args_launch;
 mod args_link;
 mod args_uplink;
+mod args_volume;
 mod care;
 mod check;
 mod container;
@@ -26,6 +27,7 @@ mod select;
 mod signals;
 mod up;
 mod uplink;
+mod volume;
 mod watch;
 
 use crate::Error;
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Verb::Logs(arguments) => container::logs(&global, &arguments),
         Verb::Attach { container } => container::attach(&global, &container),
         Verb::Cp(arguments) => copy::copy(&global, &arguments),
+        Verb::Volume { verb } => volume::volume(&global, verb),
         Verb::Validate(argument) => inspect::validate(&global, &argument),
         Verb::Schema => Ok(inspect::schema()),
         Verb::Topologies { show } => inspect::topologies(&global, show.as_deref()),
@@ -104,6 +107,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             | Verb::Logs(_)
             | Verb::Attach { .. }
             | Verb::Cp(_)
+            | Verb::Volume { .. }
             | Verb::Validate(_)
             | Verb::Schema
             | Verb::Topologies { .. }

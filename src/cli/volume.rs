@@ -22,7 +22,8 @@ pub(super) fn volume(global: &Global, verb: VolumeVerb) -> Result<ExitCode, Erro
             let found = volumes.iter().find(|known| known.name == volume);
             let found = found.ok_or_else(|| {
                 let names: Vec<&str> = volumes.iter().map(|known| known.name.as_str()).collect();
-                let known = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
+                let known =
+                    if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
                 Error::Usage(format!("{lab} has no volume {volume}: {known}"))
             })?;
             launcher::attach_volume(&record, found, Path::new(path), ro)?;

@@ -108,6 +108,11 @@ pub(super) fn join_files(running: &Running, has_user_namespace: bool) -> Result<
     nix::sys::prctl::set_dumpable(false).during(|| Step::of("keep this process from being looked into"))
 }
 
+/// Takes the calling process to where the container's mounts are, and nowhere else.
+pub(super) fn join_mounts(running: &Running) -> Result<(), Failure> {
+    join(running, &NAMESPACES[1..2])
+}
+
 /// Takes the calling process into those namespaces of the container that are not its own; into that of PIDs, its children alone.
 fn join(running: &Running, which: &[(&str, CloneFlags)]) -> Result<(), Failure> {
     let ended = || Step::of("enter the container: it has ended");

@@ -41,6 +41,7 @@ mod stop;
 mod strange;
 mod sys;
 mod terminal;
+mod volume;
 
 pub use attach::{Left, join as attach};
 pub use cgroup::{Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, protect_from_oom, remove_left_by_killed};
@@ -53,3 +54,4 @@ pub use launch::{Launch, Output};
 pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running, begin, claim};
 pub use stop::{kill_launcher, signal, stop};
+pub use volume::{attach_volume, detach_volume};

@@ -184,3 +184,40 @@ fn what_can_not_be_a_volume_is_said_at_its_place() {
         }
     });
 }
+
+#[test]
+fn a_volume_goes_into_containers_that_run_and_out_again() {
+    ThrowAwayHost::run(|host| {
+        let before = host.as_it_is_now();
+        let file = lab(host, "  attached-to-two: {kind: tmpfs}\n", "", "user_namespace: true");
+        ok(&["up", &file]);
+        assert_eq!(seen_in("attached-to-two"), [] as [&str; 0]);
+        ok(&["volume", "attach", "attached-to-two", "zion:/private"]);
+        ok(&["volume", "attach", "attached-to-two", "matrix/moon:/private", "--ro"]);
+        ok(&["exec", "zion", "--", "sh", "-c", "echo here > /private/file"]);
+        assert_eq!(ok(&["exec", "moon", "--", "cat", "/private/file"]), "here\n");
+        fails(&["exec", "moon", "--", "touch", "/private/file"], 1);
+        let mut expected = [namespace_of("zion"), namespace_of("moon")];
+        expected.sort();
+        assert_eq!(seen_in("attached-to-two"), expected);
+        assert!(ok(&["volume", "ls"]).contains("attached-to-two"));
+        for (arguments, said) in [
+            (&["attach", "attached-to-two", "zion:/no/such"][..], "can't open /no/such"),
+            (&["attach", "attached-to-two", "zion:/"], "can't mount the volume"),
+            (&["attach", "attached-to-two", "zion:/proc"], "can't mount the volume"),
+            (&["attach", "other", "zion:/private"], "matrix has no volume other: it has attached-to-two"),
+            (&["detach", "zion:/proc"], "it is no volume of the lab's"),
+            (&["detach", "zion:/shared"], "it is no volume of the lab's"),
+        ] {
+            let told = nslab(["volume"].iter().chain(arguments)).output().unwrap();
+            assert!(!told.status.success() && text(&told).contains(said), "{arguments:?}: {}", text(&told));
+        }
+        ok(&["volume", "detach", "zion:/private"]);
+        assert_eq!(ok(&["exec", "zion", "--", "ls", "/private"]), "");
+        assert_eq!(seen_in("attached-to-two"), [namespace_of("moon")]);
+        assert_eq!(ok(&["exec", "moon", "--", "cat", "/private/file"]), "here\n");
+        ok(&["down"]);
+        before.assert_as_it_was("after down");
+        assert_eq!(seen_in("attached-to-two"), [] as [&str; 0]);
+    });
+}

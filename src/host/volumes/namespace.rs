@@ -8,8 +8,9 @@ use crate::host::error::FileContext;
 use crate::{directory, fault};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns, unshare};
 use nix::sys::statfs::{NSFS_MAGIC, fstatfs};
+use nix::unistd::Pid;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -42,13 +43,35 @@ pub(super) fn ensure(pin: &Path) -> Result<File, HostError> {
     }
     let parent = pin.parent().unwrap_or(Path::new("/"));
     directory::make_all(parent).on_file("make", parent)?;
-    let namespace = on_a_thread(|| make(parent).map_err(|source| refused("make a mount namespace for", pin, source)))?;
     OpenOptions::new().write(true).create(true).truncate(false).mode(0o444).open(pin).on_file("make", pin)?;
     fault::point(|| "before pinning the volumes' namespace".into());
-    let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
-    mount(Some(source.as_str()), pin, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .map_err(|source| refused("pin a mount namespace at", pin, source))?;
-    Ok(namespace)
+    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let processors = (0..CpuSet::count()).filter(|at| allowed.is_set(*at).unwrap_or_default());
+    for processor in std::iter::once(None).chain(processors.map(Some)) {
+        let made = on_a_thread(|| {
+            make_on(processor, parent).map_err(|source| refused("make a mount namespace for", pin, source))
+        });
+        let namespace = made?;
+        let source = format!("/proc/self/fd/{}", namespace.as_raw_fd());
+        match mount(Some(source.as_str()), pin, None::<&str>, MsFlags::MS_BIND, None::<&str>) {
+            Ok(()) => return Ok(namespace),
+            // A namespace can be pinned in an older one alone. Linux 6.18 takes that for older which has the smaller number, and
+            // each processor hands out numbers of its own: that on which ours was made has greater ones.
+            Err(Errno::EINVAL) => {}
+            Err(source) => return Err(refused("pin a mount namespace at", pin, source)),
+        }
+    }
+    Err(refused("pin a mount namespace at", pin, Errno::EINVAL))
+}
+
+/// As [`make`], on one of the processors.
+fn make_on(processor: Option<usize>, place: &Path) -> Result<File, Errno> {
+    if let Some(processor) = processor {
+        let mut only = CpuSet::new();
+        only.set(processor)?;
+        sched_setaffinity(Pid::from_raw(0), &only)?;
+    }
+    make(place)
 }
 
 /// Makes one, and takes the calling thread there; `place` is any directory.

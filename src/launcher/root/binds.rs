@@ -86,12 +86,7 @@ pub(super) fn mount(inside: &mut Inside, mounts: Vec<Opened<'_>>, is_confined: b
                 let step = || Step::Mount { what: "a volume".into(), at: target.to_owned() };
                 let place = inside.find_or_make(target, Point::Directory, "a volume")?;
                 check(inside, &place, is_confined).during(step)?;
-                tree::attach(&tree, &place).during(step)?;
-                let mut limits = MountAttrFlags::empty();
-                limits.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
-                limits.set(MountAttrFlags::MOUNT_ATTR_NODEV, is_confined);
-                tree::limit(&tree, limits).during(step)?;
-                volumes::propagate(&tree, propagation).during(step)?;
+                volumes::mount(&tree, &place, read_only, is_confined, propagation).during(step)?;
             }
             Kind::Tmpfs => {
                 let step = || Step::Mount { what: "tmpfs".into(), at: target.to_owned() };

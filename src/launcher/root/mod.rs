@@ -21,7 +21,7 @@ mod masks;
 mod pivot;
 mod remount;
 mod tree;
-mod volumes;
+pub(super) mod volumes;
 
 pub(super) use layer::{Prepared, prepare};
 pub(super) use volumes::Volumes;

@@ -2,7 +2,7 @@
 //!
 //! They are taken outside, before process 1 is cloned: root of a user namespace could not enter that namespace.
 
-use super::tree;
+use super::{kernel, tree};
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::sys::{self, MountAttributes};
 use crate::model::Propagation;
@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::mount::{MountPropagationFlags, OpenTreeFlags, mount_change, open_tree};
+use rustix::mount::{MountAttrFlags, MountPropagationFlags, OpenTreeFlags, mount_change, open_tree};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -42,7 +42,7 @@ impl Volumes {
 }
 
 /// A copy of the mount at a path in a mount namespace. The calling process goes there, and comes back.
-fn copy(namespace: &Path, path: &Path) -> Result<OwnedFd, Failure> {
+pub(in crate::launcher) fn copy(namespace: &Path, path: &Path) -> Result<OwnedFd, Failure> {
     let open = || Step::Open { path: namespace.to_owned() };
     let there = File::open(namespace).during(open)?;
     let here = File::open("/proc/self/ns/mnt").during(open)?;
@@ -60,8 +60,36 @@ fn copy(namespace: &Path, path: &Path) -> Result<OwnedFd, Failure> {
     copied.during(|| Step::of(format!("take the volume {} from {}", path.display(), namespace.display())))
 }
 
+/// Attaches a copy, and limits what can be done in it.
+pub(in crate::launcher) fn mount(
+    tree: &OwnedFd,
+    place: &OwnedFd,
+    read_only: bool,
+    is_confined: bool,
+    propagation: Propagation,
+) -> Result<(), Errno> {
+    if is_confined && kernel::is_in_proc(place)? {
+        return Err(Errno::EPERM);
+    }
+    let mut limits = MountAttrFlags::empty();
+    limits.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
+    limits.set(MountAttrFlags::MOUNT_ATTR_NODEV, is_confined);
+    // Before it is attached, where the kernel can: nobody is to find it without.
+    if limits.is_empty() || sys::set_mount_attributes(tree.as_fd(), true, attributes(limits)).is_ok() {
+        tree::attach(tree, place)?;
+    } else {
+        tree::attach(tree, place)?;
+        tree::limit(tree, limits)?;
+    }
+    propagate(tree, propagation)
+}
+
+fn attributes(limits: MountAttrFlags) -> MountAttributes {
+    MountAttributes { set: limits.bits().into(), ..MountAttributes::default() }
+}
+
 /// Sets who sees what is mounted in an attached copy.
-pub(super) fn propagate(mount: &OwnedFd, propagation: Propagation) -> Result<(), Errno> {
+fn propagate(mount: &OwnedFd, propagation: Propagation) -> Result<(), Errno> {
     let flags = match propagation {
         Propagation::Private => MountPropagationFlags::PRIVATE,
         // As the mount that it is a copy of.

@@ -27,3 +27,45 @@ pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a Pat
     }
     new
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::desired::Resources;
+    use crate::model::{Propagation, Volume, VolumeKind, VolumeLimits};
+    use crate::observed::Observed;
+    use crate::plan::simulator::Machine;
+    use crate::plan::{Made, Op, Plan, destroy, diff};
+
+    fn volume(at: &str) -> Volume {
+        Volume {
+            name: "shared".into(),
+            kind: VolumeKind::Tmpfs { size: None },
+            limits: VolumeLimits::default(),
+            propagation: Propagation::Private,
+            namespace: "/run/nslab/labs/lab/volumes".into(),
+            at: at.into(),
+        }
+    }
+
+    fn of(at: &str) -> Resources {
+        Resources { volumes: vec![volume(at)], ..Resources::default() }
+    }
+
+    #[test]
+    fn one_that_is_to_be_another_is_made_beside_the_one_that_is_there() {
+        let mut machine = Machine::default();
+        let plan = diff(&of("/a"), &Made::default(), &machine.observed).unwrap();
+        machine.run(&plan).unwrap();
+        let made = Made { resources: of("/a"), ..Made::default() };
+        assert_eq!(diff(&of("/a"), &made, &machine.observed), Ok(Plan::default()));
+        let plan = diff(&of("/b"), &made, &machine.observed).unwrap();
+        let ops: Vec<&Op> = plan.steps.iter().map(|step| &step.op).collect();
+        assert_eq!(ops, [&Op::AddVolume(volume("/b")), &Op::RemoveVolume(volume("/a"))]);
+        machine.run(&plan).unwrap();
+        let made = Made { resources: of("/a").union(of("/b")), ..Made::default() };
+        let (plan, _) = destroy(&made, &machine.observed);
+        machine.run(&plan).unwrap();
+        assert_eq!(machine.observed, Observed::default());
+        assert_eq!(destroy(&made, &machine.observed).0, Plan::default());
+    }
+}
