@@ -6,10 +6,9 @@ use super::shell_advertise as advertise;
 use super::shell_container as container;
 use super::shell_lease as lease;
 use super::shell_nat as nat;
-use super::shell_uplink as uplink;
-use super::shell_volume as volume;
 use super::tc;
 use super::types::{LinkChange, Master, Op, Plan, Stage, Step};
+use super::{shell_uplink as uplink, shell_volume as volume};
 use crate::model::ovs::OvsChange;
 use crate::model::{
     Bridge, GroupFwdMask, HostsFile, Interface, NativeVlan, Netns, NetnsName, PortFwdMask, PortVlans, Route, Sysctl,

@@ -76,7 +76,7 @@ const SET_ID: u32 = 0o6000;
 pub(super) fn unpack(target: &Target, top: Top, set_ids: bool, from: impl Read) -> Result<LeftOut, Failure> {
     let mut left_out = LeftOut::new();
     let mut modes: Vec<(PathBuf, u32)> = Vec::new();
-    let read = || Step::of("read the archive");
+    let read = || Step::of("read the archive: it comes to an early end, or is none");
     let ended = |error: std::io::Error| if error.raw_os_error().is_some() { error } else { Errno::EPIPE.into() };
     let mut archive = Archive::new(from);
     for entry in archive.entries().during(read)? {
