@@ -190,7 +190,7 @@ fn name_files(network: &Path) -> Vec<Mount> {
         let target = Path::new("/etc").join(file);
         source
             .is_file()
-            .then(|| Mount { target, kind: MountKind::Bind { source, read_only: true, if_target_exists: true } })
+            .then_some(Mount { target, kind: MountKind::Bind { source, read_only: true, if_target_exists: true } })
     };
     ["hosts", "resolv.conf"].into_iter().filter_map(bind).collect()
 }

@@ -289,12 +289,11 @@ impl HostError {
     /// Whether the reason is something that the machine, or the place where nslab runs, does not have, whatever the lab.
     pub fn is_lacking(&self) -> bool {
         match self {
-            Self::MountsStayInside | Self::NoNft => true,
+            Self::MountsStayInside | Self::NoNft | Self::NoMkfs { .. } => true,
             // user.max_net_namespaces is used up, or 0; the kernel has no CONFIG_NET_NS (unshare(2)).
             Self::Netns { action: "make", source, .. } => {
                 matches!(source, Errno::ENOSPC | Errno::EINVAL | Errno::EPERM)
             }
-            Self::NoMkfs { .. } => true,
             // No module for bridges or veth pairs.
             Self::Netlink { .. } => self.errno() == Some(Errno::EOPNOTSUPP),
             Self::File { .. } | Self::Mount { .. } => {

@@ -49,6 +49,7 @@ pub enum VolumeKind {
 /// What can't be done in a mount (mount(8)).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "they are options of mount(8), each by itself")]
 pub struct VolumeLimits {
     /// Nothing is written.
     pub read_only: bool,

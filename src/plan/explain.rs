@@ -92,8 +92,7 @@ impl Display for Op {
                 write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" "))
             }
             Self::StopContainer(of) => write!(f, "stop the container {}", of.node),
-            Self::AddVolume(of) => write!(f, "make the volume {}: {}", of.name, of.kind),
-            Self::RemoveVolume(of) => write!(f, "remove the volume {}, with what is in it", of.name),
+            Self::AddVolume(_) | Self::RemoveVolume(_) => volume(f, self),
             Self::EndRun(exec) => {
                 write!(f, "end what `{}` left running in {}", exec.argv.join(" "), exec.netns)
             }
@@ -125,6 +124,14 @@ fn delete_netns(f: &mut Formatter<'_>, netns: &[Netns]) -> Result {
             let names: Vec<&str> = many.iter().map(|netns| netns.name.as_str()).collect();
             write!(f, "remove {} and what runs in them", things("namespace", &names).concat())
         }
+    }
+}
+
+fn volume(f: &mut Formatter<'_>, op: &Op) -> Result {
+    match op {
+        Op::AddVolume(of) => write!(f, "make the volume {}: {}", of.name, of.kind),
+        Op::RemoveVolume(of) => write!(f, "remove the volume {}, with what is in it", of.name),
+        _ => Ok(()),
     }
 }
 

@@ -81,7 +81,7 @@ fn the_script_starts_containers_with_their_roots_names_networks_and_rights() {
 
         assert_eq!(inside("io", "hostname; echo x > /etc/written; cat /etc/written"), "moon\nx\n");
         assert!(!Path::new("/etc/written").exists(), "that is in a layer");
-        assert_eq!(inside("io", "readlink /proc/1/ns/user") == sh("readlink /proc/self/ns/user"), false);
+        assert_ne!(inside("io", "readlink /proc/1/ns/user"), sh("readlink /proc/self/ns/user"));
         // The server's port, by its name, from the container beside it and from a node that is none.
         let asks = "busybox nc zion 8080 < /dev/null";
         wait_until("the server answers", PATIENCE, || inside("io", &format!("{asks} || :")) == "hello\n");

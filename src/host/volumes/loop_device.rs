@@ -38,7 +38,9 @@ struct Config {
 
 /// The device's path, and the device: it is there as long as that is open, or mounted.
 pub(super) fn on(memory: &File, name: &str) -> Result<(String, File), Errno> {
-    let open = |path: &str| OpenOptions::new().read(true).write(true).open(path).map_err(super::namespace::errno);
+    let open = |path: &str| {
+        OpenOptions::new().read(true).write(true).open(path).map_err(|error| super::namespace::errno(&error))
+    };
     let control = open("/dev/loop-control")?;
     let mut file_name = [0; 64];
     for (to, from) in file_name.iter_mut().zip(name.bytes().take(63)) {

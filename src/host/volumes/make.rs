@@ -39,7 +39,7 @@ pub(super) fn tree(volume: &Volume) -> Result<OwnedFd, HostError> {
         VolumeKind::Ramdisk { size, filesystem } => {
             let memory = memfd_create(volume.name.as_str(), MFdFlags::MFD_CLOEXEC).map(File::from);
             let memory = memory.map_err(|source| failed(volume, source))?;
-            memory.set_len(size.bytes()).map_err(|error| failed(volume, errno(error)))?;
+            memory.set_len(size.bytes()).map_err(|error| failed(volume, errno(&error)))?;
             make_file_system(volume, &memory, filesystem)?;
             let device = loop_device::on(&memory, &format!("nslab: {}", volume.name));
             // Open until it is mounted: it would go.

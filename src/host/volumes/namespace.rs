@@ -77,7 +77,7 @@ fn make_on(processor: Option<usize>, place: &Path) -> Result<File, Errno> {
 /// Makes one, and takes the calling thread there; `place` is any directory.
 fn make(place: &Path) -> Result<File, Errno> {
     unshare(CloneFlags::CLONE_NEWNS)?;
-    let file = File::open("/proc/thread-self/ns/mnt").map_err(errno)?;
+    let file = File::open("/proc/thread-self/ns/mnt").map_err(|error| errno(&error))?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_PRIVATE | MsFlags::MS_REC, None::<&str>)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("nslab"), place, Some("tmpfs"), flags, Some("mode=700,size=1m"))?;
@@ -126,6 +126,6 @@ pub(super) fn refused(action: &'static str, path: &Path, source: Errno) -> HostE
     HostError::Mount { action, path: path.to_owned(), source }
 }
 
-pub(super) fn errno(error: io::Error) -> Errno {
+pub(super) fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)
 }

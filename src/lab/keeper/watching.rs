@@ -41,7 +41,7 @@ impl Keeper {
         if let Ok(state) = LabState::read(&self.nslab.root().lab(&self.lab)) {
             self.remember(&state).await;
         }
-        let uplink = match self.wait_for_command().await {
+        let uplink = match Box::pin(self.wait_for_command()).await {
             Settled::Attached(uplink) => *uplink,
             Settled::Parted => return,
             Settled::Gone => return self.part_by_memory().await,

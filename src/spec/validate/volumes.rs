@@ -83,10 +83,10 @@ fn check_one(name: &Field<String>, field: &Field<RawVolume>, problems: &mut Prob
             problems.add(at, VolumeProblem::Key { kind: word, key });
         }
     };
-    if raw_kind != RawVolumeKind::Bind {
-        has_no("source", source.as_ref().map(|field| field.at));
-    } else {
+    if raw_kind == RawVolumeKind::Bind {
         has_no("size", size.as_ref().map(|field| field.at));
+    } else {
+        has_no("source", source.as_ref().map(|field| field.at));
     }
     if raw_kind != RawVolumeKind::Ramdisk {
         has_no("filesystem", filesystem.as_ref().map(|field| field.at));
