@@ -21,6 +21,8 @@ pub struct Scope {
     /// What may be written down of containers, by the directory that it is in.
     containers: BTreeMap<PathBuf, NodeContainer>,
     groups: BTreeMap<PathBuf, LimitedGroup>,
+    /// Volumes, by what pins their namespace and where they are.
+    volumes: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// Interfaces in the host's own namespace.
     host_links: BTreeSet<IfName>,
     hosts_directories: BTreeSet<PathBuf>,
@@ -100,6 +102,9 @@ impl Scope {
             scope.host_links.extend(bridges.filter_map(|row| IfName::try_from(row.name()?).ok()));
             scope.containers.extend(resources.containers.iter().map(|of| (of.directory.clone(), of.clone())));
             scope.groups.extend(resources.groups.iter().map(|group| (group.cgroup.clone(), group.clone())));
+            for volume in &resources.volumes {
+                scope.volumes.entry(volume.namespace.clone()).or_default().insert(volume.at.clone());
+            }
             scope.hosts_directories.extend(resources.hosts_files.iter().map(|file| file.directory.clone()));
             scope.nat_tables.extend(resources.nat_tables.iter().map(|table| table.name.clone()));
             scope.qdiscs |= !resources.qdiscs.is_empty();
@@ -158,6 +163,16 @@ pub async fn gather(host: &Host, scope: &Scope, privilege: Privilege) -> Result<
         // What can't be told is not there.
         let limits = launcher::group_limits(cgroup, &group.limits).ok().flatten();
         observed.groups.extend(limits.map(|limits| (cgroup.clone(), limits)));
+    }
+    for (pin, known) in &scope.volumes {
+        let there = match privilege {
+            Privilege::Full => host.observe_volumes(pin).await?,
+            // Nobody but root may look: what was made is taken for being there.
+            Privilege::None => pin.exists().then(|| known.clone()),
+        };
+        if let Some(there) = there {
+            observed.volumes.insert(pin.clone(), there);
+        }
     }
     observed.namespaces = stream::iter(&scope.namespaces)
         .map(|(name, look)| async move {

@@ -41,6 +41,8 @@ pub struct Observed {
     pub containers: BTreeMap<PathBuf, ObservedContainer>,
     /// What the cgroups that no container makes for itself are limited to, by where they are.
     pub groups: BTreeMap<PathBuf, Limits>,
+    /// The volumes that are mounted in mount namespaces, by what pins these and where they are.
+    pub volumes: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// Parameters of the host's that other labs have set too, with what each was before the first of them did.
     pub claimed_sysctls: BTreeMap<SysctlKey, String>,
 }

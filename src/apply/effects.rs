@@ -265,6 +265,8 @@ impl Effects for HostEffects {
             Op::SetGroup(group) => limits::set_group(group).await?,
             Op::RemoveGroup(group) => limits::remove_group(group).await?,
             Op::LimitContainer(of) => limits::limit_container(of).await?,
+            Op::AddVolume(of) => host.ensure_volume(of).await?,
+            Op::RemoveVolume(of) => host.remove_volume(of).await?,
             Op::Run(exec) => self.run(exec, stop).await?,
             Op::EndRun(exec) => self.end_run(exec).await?,
         }

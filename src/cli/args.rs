@@ -1,11 +1,12 @@
 //! The command line as types. Parsing only: nothing here looks at the machine.
 
-use super::args_container::{Containers, KillArguments, LogsArguments};
+use super::args_container::{Containers, CopyArguments, KillArguments, LogsArguments};
 use super::args_image::ImageVerb;
 use super::args_launch::LaunchArguments;
 use super::args_limit::LimitArguments;
 use super::args_link::LinkVerb;
 use super::args_uplink::UplinkVerb;
+use super::args_volume::VolumeVerb;
 use crate::host::ovsdb::Target;
 use crate::model::{ContainerName, LabName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -174,6 +175,13 @@ pub(crate) enum Verb {
         /// The container: NODE, LAB/NODE, or the name of one of no lab
         #[arg(value_name = "NAME")]
         container: String,
+    },
+    /// Copy files into a container, or out of it
+    Cp(CopyArguments),
+    /// Mount the volumes of a lab in containers that run, and unmount them
+    Volume {
+        #[command(subcommand)]
+        verb: VolumeVerb,
     },
     /// End and forget containers of no lab (`launch --detach`)
     Rm {

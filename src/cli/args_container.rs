@@ -2,6 +2,7 @@
 
 use clap::Args;
 use nix::sys::signal::Signal;
+use std::ffi::OsString;
 
 /// Containers by their names.
 #[derive(Debug, Args)]
@@ -19,6 +20,14 @@ pub(crate) struct LogsArguments {
     /// The container: NODE, LAB/NODE, or the name of one of no lab
     #[arg(value_name = "NAME")]
     pub(crate) container: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CopyArguments {
+    /// What is copied: a file or directory, or NAME:PATH in a container; - for an archive of tar(1) on standard input
+    pub(crate) source: OsString,
+    /// Where it is copied to; - for an archive on standard output
+    pub(crate) target: OsString,
 }
 
 #[derive(Debug, Args)]

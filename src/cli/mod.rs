@@ -7,9 +7,11 @@ mod args_launch;
 mod args_limit;
 mod args_link;
 mod args_uplink;
+mod args_volume;
 mod care;
 mod check;
 mod container;
+mod copy;
 mod exec;
 mod exec_all;
 mod image;
@@ -30,6 +32,7 @@ mod select;
 mod signals;
 mod up;
 mod uplink;
+mod volume;
 mod watch;
 
 use crate::Error;
@@ -60,6 +63,8 @@ pub fn main() -> ExitCode {
         Verb::Launch(arguments) if !arguments.detach => return launch::launch(&global, *arguments),
         Verb::Logs(arguments) => container::logs(&global, &arguments),
         Verb::Attach { container } => container::attach(&global, &container),
+        Verb::Cp(arguments) => copy::copy(&global, &arguments),
+        Verb::Volume { verb } => volume::volume(&global, verb),
         Verb::Validate(argument) => inspect::validate(&global, &argument),
         Verb::Schema => Ok(inspect::schema()),
         Verb::Topologies { show } => inspect::topologies(&global, show.as_deref()),
@@ -110,6 +115,8 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Shell { .. }
             | Verb::Logs(_)
             | Verb::Attach { .. }
+            | Verb::Cp(_)
+            | Verb::Volume { .. }
             | Verb::Validate(_)
             | Verb::Schema
             | Verb::Topologies { .. }

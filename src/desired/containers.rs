@@ -5,7 +5,7 @@ use super::netns::node_netns;
 use crate::model::container::{
     Container, Environment, Mount, MountKind, Namespaces, NetworkOf, Root, RootSource, UserMaps,
 };
-use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer, cgroup_of};
+use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer, Volume, cgroup_of};
 use crate::spec::{Node, Spec};
 use std::path::{Path, PathBuf};
 
@@ -14,13 +14,13 @@ pub(super) fn record(directory: &Path, node: &Node) -> PathBuf {
     directory.join("containers").join(node.name.as_str())
 }
 
-/// The containers, in the order of their nodes; `directories` are those of all nodes, in their order.
+/// The containers, in the order of their nodes; the directories of names are those of all nodes, in their order.
 pub(super) fn containers(
     spec: &Spec,
     identity: &Identity,
     directory: &Path,
-    files: &[HostsFile],
-    directories: &[NameDirectory],
+    (files, directories): (&[HostsFile], &[NameDirectory]),
+    volumes: &[Volume],
 ) -> Vec<NodeContainer> {
     // A lab's directory is in `labs` there.
     let state = directory.ancestors().nth(2).unwrap_or(directory);
@@ -31,6 +31,7 @@ pub(super) fn containers(
         // What an image lacks is made in the container's own layer, and goes with that.
         let if_target_exists = !matches!(root.source, RootSource::Layers(_));
         root.mounts.splice(0..0, name_files(node, files, &names.directory, if_target_exists));
+        root.mounts.extend(super::volumes::mounts(node, volumes));
         let mut variables = wanted.env.clone();
         for (name, value) in [("NSLAB_LAB", spec.name.as_str()), ("NSLAB_NODE", node.name.as_str())] {
             variables.entry(name.to_owned()).or_insert_with(|| value.to_owned());

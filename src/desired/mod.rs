@@ -19,6 +19,7 @@ mod resources;
 mod shaping;
 mod sysctls;
 mod uplink;
+mod volumes;
 
 pub use backends::{BackendError, Backends, SwitchBackend, asks_for_ovs, choose};
 pub use ports::{host_name, names as port_names};

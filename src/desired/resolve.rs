@@ -3,7 +3,7 @@
 use super::autoconfiguration::{self, Autoconfiguration};
 use super::nat::{self, Nat, Resolver};
 use super::uplink::FoundNic;
-use super::{Backends, Resources, containers, dhcp, groups, hosts, links, netns, nodes, ovs, sysctls, uplink};
+use super::{Backends, Resources, containers, dhcp, groups, hosts, links, netns, nodes, ovs, sysctls, uplink, volumes};
 use crate::model::Identity;
 use crate::spec::{Spec, Uplink};
 use std::path::Path;
@@ -38,7 +38,8 @@ pub fn resolve(
     let uplink = uplink::parts(spec, identity, backends, nic, directory);
     links.veths.extend(uplink.trunk);
     let at_nic = spec.uplink.as_ref().map(Uplink::switch).zip(nic.map(|found| &found.nic));
-    let containers = containers::containers(spec, identity, directory, &hosts_files, &name_directories);
+    let volumes = volumes::volumes(spec, directory);
+    let containers = containers::containers(spec, identity, directory, (&hosts_files, &name_directories), &volumes);
     Resources {
         netns: netns::namespaces(spec, identity, backends),
         sysctls: sysctls::sysctls(spec, backends, &links.veths, nat),
@@ -58,6 +59,7 @@ pub fn resolve(
         execs: nodes::execs(spec, directory),
         containers,
         groups: groups::groups(spec),
+        volumes,
         host_bridge: uplink.bridge,
         uplink: uplink.uplink,
         ovs: ovs::rows(spec, identity, backends, &links.ovs_ports, at_nic),

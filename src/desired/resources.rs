@@ -6,7 +6,7 @@ use crate::model::ovs::OvsRows;
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
     Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, LimitedGroup, NameDirectory,
-    Netns, NodeContainer, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth,
+    Netns, NodeContainer, PortFwdMask, PortVlans, Route, Sysctl, Uplink, Veth, Volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct Resources {
     pub containers: Vec<NodeContainer>,
     /// The cgroups of the lab, and of nodes that are no containers, where anything is limited; the lab's first.
     pub groups: Vec<LimitedGroup>,
+    /// The file systems that containers share.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
     /// The nodes' commands.
     pub execs: Vec<Exec>,
     /// The bridge in the host's namespace, where a NIC is to be its port.

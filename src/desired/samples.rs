@@ -60,6 +60,7 @@ pub(crate) fn spec(name: &str) -> Spec {
         links: Vec::new(),
         uplink: None,
         limits: Limits::default(),
+        volumes: Vec::new(),
         expect: Vec::new(),
     }
 }
@@ -107,6 +108,7 @@ pub(crate) fn container(command: &[&str]) -> NodeContainer {
         user_namespace: false,
         rights: Rights::Confined { capabilities: Capability::default_set() },
         limits: Limits::default(),
+        volumes: Vec::new(),
         terminal: false,
     }
 }

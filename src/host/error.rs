@@ -50,6 +50,24 @@ pub enum HostError {
         #[source]
         source: Errno,
     },
+    /// There is no program that makes the file system of a RAM disk.
+    #[error("there is no {program} for the volume {volume}: install {}", package_of(program))]
+    NoMkfs {
+        /// The program.
+        program: String,
+        /// The volume's name.
+        volume: String,
+    },
+    /// It failed.
+    #[error("{program} failed for the volume {volume}; it said:\n{said}")]
+    Mkfs {
+        /// The program.
+        program: String,
+        /// The volume's name.
+        volume: String,
+        /// What it printed.
+        said: String,
+    },
     /// A netlink request failed.
     #[error("can't {action} {object}")]
     Netlink {
@@ -228,6 +246,8 @@ impl HostError {
             Self::Netlink { source, .. } => source.errno(),
             Self::Sysctl { source, .. } | Self::File { source, .. } | Self::Process { source, .. } => io(source),
             Self::Pool(_)
+            | Self::NoMkfs { .. }
+            | Self::Mkfs { .. }
             | Self::NoNetns(_)
             | Self::NotOurs { .. }
             | Self::Ovs(_)
@@ -269,7 +289,7 @@ impl HostError {
     /// Whether the reason is something that the machine, or the place where nslab runs, does not have, whatever the lab.
     pub fn is_lacking(&self) -> bool {
         match self {
-            Self::MountsStayInside | Self::NoNft => true,
+            Self::MountsStayInside | Self::NoNft | Self::NoMkfs { .. } => true,
             // user.max_net_namespaces is used up, or 0; the kernel has no CONFIG_NET_NS (unshare(2)).
             Self::Netns { action: "make", source, .. } => {
                 matches!(source, Errno::ENOSPC | Errno::EINVAL | Errno::EPERM)
@@ -287,6 +307,22 @@ impl HostError {
     pub fn is_forbidden(&self) -> bool {
         matches!(self.errno(), Some(Errno::EPERM | Errno::EACCES))
     }
+}
+
+/// The package that has a mkfs.*, as Debian and most others call it.
+fn package_of(program: &str) -> String {
+    let package = match program.trim_start_matches("mkfs.") {
+        "ext2" | "ext3" | "ext4" => "e2fsprogs",
+        "xfs" => "xfsprogs",
+        "btrfs" => "btrfs-progs",
+        "f2fs" => "f2fs-tools",
+        "vfat" | "fat" | "msdos" => "dosfstools",
+        "exfat" => "exfatprogs",
+        "ntfs" => "ntfs-3g",
+        "minix" | "bfs" | "cramfs" => "util-linux",
+        other => return format!("the package that has mkfs.{other}"),
+    };
+    format!("the package {package}")
 }
 
 /// Gives a failed file operation its context.

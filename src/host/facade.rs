@@ -6,8 +6,10 @@ use super::error::NetlinkContext;
 use super::netlink::{self, Connection};
 use super::netns::{self, Pool};
 use super::{HostError, names, sysctl};
-use crate::model::{HostsFile, NameDirectory, Netns, NetnsName, PinName, Sysctl};
+use crate::model::{HostsFile, NameDirectory, Netns, NetnsName, PinName, Sysctl, Volume};
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +34,39 @@ impl Host {
     /// The threads that step into namespaces.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// Sees to it that there is this volume.
+    ///
+    /// # Errors
+    /// When it can't be made, or mkfs for its file system is missing.
+    ///
+    /// # Cancel safety
+    /// What was begun is done to its end.
+    pub async fn ensure_volume(&self, volume: &Volume) -> Result<(), HostError> {
+        let volume = volume.clone();
+        self.job(move || super::volumes::ensure(&volume)).await
+    }
+
+    /// Removes a volume, and with the last one the mount namespace that they are in; fine where there is none.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    ///
+    /// # Cancel safety
+    /// What was begun is done to its end.
+    pub async fn remove_volume(&self, volume: &Volume) -> Result<(), HostError> {
+        let volume = volume.clone();
+        self.job(move || super::volumes::remove(&volume)).await
+    }
+
+    /// Where volumes are in the mount namespace that this pins; `None` where nothing is there.
+    ///
+    /// # Errors
+    /// When it can't be entered.
+    pub async fn observe_volumes(&self, pin: &Path) -> Result<Option<BTreeSet<PathBuf>>, HostError> {
+        let pin = pin.to_owned();
+        self.job(move || super::volumes::observe_volumes(&pin)).await
     }
 
     /// Runs a job on a thread of the pool.

@@ -32,6 +32,7 @@ mod shared;
 mod survey;
 mod sysctl;
 mod uplink;
+mod volumes;
 
 pub use dhcp::DhcpError;
 pub use directory_watch::DirectoryWatch;

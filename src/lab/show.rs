@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 /// What `show` tells, but for what is not as it should be.
 pub(super) fn report(spec: &Spec, state: LabCondition, desired: &Resources, observed: &Observed) -> LabReport {
-    let Spec { name, description, switches, nodes, links: _, uplink: _, limits: _, expect: _ } = spec;
+    let Spec { name, description, switches, nodes, links: _, uplink: _, limits: _, volumes: _, expect: _ } = spec;
     let peers = peers(spec);
     LabReport {
         lab: name.clone(),

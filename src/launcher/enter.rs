@@ -9,6 +9,7 @@ use super::known::Known;
 use super::launch::{Launch, Output};
 use super::outside::{self, Child};
 use super::record::{self, Record, Running};
+use super::root::Volumes;
 use super::sys::{self, Doubled};
 use super::{maps, namespaces, rights};
 use crate::launcher::handshake::Ended;
@@ -44,7 +45,7 @@ impl Entry {
 }
 
 /// The namespaces that a process can enter by another one, as their files in /proc/PID/ns are called.
-const NAMESPACES: [(&str, CloneFlags); 7] = [
+const NAMESPACES: [(&str, CloneFlags); 8] = [
     ("user", CloneFlags::CLONE_NEWUSER),
     ("mnt", CloneFlags::CLONE_NEWNS),
     ("net", CloneFlags::CLONE_NEWNET),
@@ -52,6 +53,7 @@ const NAMESPACES: [(&str, CloneFlags); 7] = [
     ("ipc", CloneFlags::CLONE_NEWIPC),
     ("uts", CloneFlags::CLONE_NEWUTS),
     ("cgroup", CloneFlags::CLONE_NEWCGROUP),
+    ("time", CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME)),
 ];
 
 /// Runs the command to its end.
@@ -64,13 +66,14 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     outside::attended(has_terminal, |mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;
         let rights = rights::Prepared::new(&launch.container)?;
-        let known = Known { launch, command, root: None, rights, has_terminal, oom: None, mask, springboard: None };
+        let (root, volumes) = (None, Volumes::default());
+        let known = Known { launch, command, root, volumes, rights, has_terminal, oom: None, mask, springboard: None };
         let entrance = Entrance::of(launch)?;
         if launch.container.namespaces.user.is_some() && nix::unistd::geteuid().is_root() {
             // Inside it may be forbidden to give them up, and they are groups of the machine's.
             nix::unistd::setgroups(&[]).during(|| Step::of("give up supplementary groups"))?;
         }
-        join(&entry.running)?;
+        join(&entry.running, &NAMESPACES)?;
         if launch.container.namespaces.user.is_some() {
             maps::become_root()?;
         }
@@ -90,16 +93,37 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     })
 }
 
-/// Takes the calling process into all namespaces of the container that are not its own; into that of PIDs, its children alone.
-fn join(running: &Running) -> Result<(), Failure> {
+/// The ones that say which files there are, and who may do what with them.
+const OF_FILES: [(&str, CloneFlags); 2] = [NAMESPACES[0], NAMESPACES[1]];
+
+/// Takes the calling process to where the container's files are, as root inside, and nowhere else: nobody inside sees it.
+pub(super) fn join_files(running: &Running, has_user_namespace: bool) -> Result<(), Failure> {
+    if has_user_namespace && nix::unistd::geteuid().is_root() {
+        // As in `run`.
+        nix::unistd::setgroups(&[]).during(|| Step::of("give up supplementary groups"))?;
+    }
+    join(running, &OF_FILES)?;
+    if has_user_namespace {
+        maps::become_root()?;
+    }
+    nix::sys::prctl::set_dumpable(false).during(|| Step::of("keep this process from being looked into"))
+}
+
+/// Takes the calling process to where the container's mounts are, and nowhere else.
+pub(super) fn join_mounts(running: &Running) -> Result<(), Failure> {
+    join(running, &NAMESPACES[1..2])
+}
+
+/// Takes the calling process into those namespaces of the container that are not its own; into that of PIDs, its children alone.
+fn join(running: &Running, which: &[(&str, CloneFlags)]) -> Result<(), Failure> {
     let ended = || Step::of("enter the container: it has ended");
     let process = hold(running.pid).during(ended)?;
     // Seen after it is held: what is held can't become somebody else.
     if !running.is_alive() {
         return Err(ended().failed()(Errno::ESRCH));
     }
-    match enter_by(&process, running.pid) {
-        Err(Errno::EPERM) => by_a_child(running),
+    match enter_by(&process, running.pid, which) {
+        Err(Errno::EPERM) => by_a_child(running, which),
         answer => answer.during(entered),
     }
 }
@@ -115,7 +139,7 @@ fn hold(pid: i32) -> Result<OwnedFd, Errno> {
 
 /// The same by a child of process 1, for who is not root: nobody but root may look into process 1, and so nobody enters by it,
 /// while the command is the user's own. The eldest child is the command; the others have lost their parents inside.
-fn by_a_child(running: &Running) -> Result<(), Failure> {
+fn by_a_child(running: &Running, which: &[(&str, CloneFlags)]) -> Result<(), Failure> {
     let pid = running.pid;
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).during(entered)?;
     for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
@@ -124,7 +148,7 @@ fn by_a_child(running: &Running) -> Result<(), Failure> {
         if !record::is_child(child, pid) {
             continue;
         }
-        match enter_by(&process, child) {
+        match enter_by(&process, child, which) {
             Err(Errno::EPERM | Errno::ESRCH) => {}
             answer => return answer.during(entered),
         }
@@ -135,7 +159,7 @@ fn by_a_child(running: &Running) -> Result<(), Failure> {
 }
 
 /// Enters the namespaces of a process that is held, in which the caller isn't.
-fn enter_by(process: &OwnedFd, pid: i32) -> Result<(), Errno> {
+fn enter_by(process: &OwnedFd, pid: i32, which: &[(&str, CloneFlags)]) -> Result<(), Errno> {
     let inode = |of: &str, name: &str| std::fs::metadata(format!("/proc/{of}/ns/{name}")).map(|file| file.ino());
     let theirs = pid.to_string();
     let is_other = |name: &str| match (inode(&theirs, name), inode("self", name)) {
@@ -146,10 +170,9 @@ fn enter_by(process: &OwnedFd, pid: i32) -> Result<(), Errno> {
         (Err(error), _) | (_, Err(error)) => Err(error.raw_os_error().map_or(Errno::EINVAL, Errno::from_raw)),
     };
     let mut flags = CloneFlags::empty();
-    for (name, flag) in NAMESPACES {
-        flags.set(flag, is_other(name)?);
+    for (name, flag) in which {
+        flags.set(*flag, is_other(name)?);
     }
-    flags.set(CloneFlags::from_bits_retain(namespaces::CLONE_NEWTIME), is_other("time")?);
     if !flags.is_empty() {
         return setns(process, flags);
     }

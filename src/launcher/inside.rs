@@ -141,7 +141,7 @@ fn set_up(known: &Known<'_>) -> Result<(), Failure> {
         sys::loopback_up().during(|| Step::of("bring the loopback interface up"))?;
     }
     match &container.root {
-        Root::Own(root) => super::root::enter(root, &container.rights, namespaces, known.root.as_ref()),
+        Root::Own(root) => super::root::enter(root, &container.rights, namespaces, known.root.as_ref(), &known.volumes),
         // What is mounted inside is not to be seen outside.
         Root::Callers if namespaces.mount => {
             let private = MsFlags::MS_PRIVATE | MsFlags::MS_REC;

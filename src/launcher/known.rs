@@ -16,6 +16,8 @@ pub(super) struct Known<'a> {
     pub(super) command: Prepared,
     /// Its root, where that could not be made inside.
     pub(super) root: Option<root::Prepared>,
+    /// Copies of the mounts of others that it gets.
+    pub(super) volumes: root::Volumes,
     /// What the command may do.
     pub(super) rights: rights::Prepared,
     /// Whether it gets a terminal of its own.

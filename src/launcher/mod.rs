@@ -19,6 +19,7 @@ mod arguments;
 mod attach;
 mod cgroup;
 mod command;
+mod copy;
 mod enclosed;
 mod enter;
 mod failure;
@@ -45,12 +46,14 @@ mod stop;
 mod strange;
 mod sys;
 mod terminal;
+mod volume;
 
 pub use attach::{Left, join as attach};
 pub use cgroup::{
     Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, enter_group, find_group, group_limits, in_group,
     protect_from_oom, remove_group, remove_left_by_killed, set_group,
 };
+pub use copy::{LeftOut, Outside, copy_in, copy_out};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
@@ -61,3 +64,4 @@ pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running, begin, claim};
 pub use root::remove_written;
 pub use stop::{kill_launcher, signal, stop};
+pub use volume::{attach_volume, detach_volume};

@@ -166,11 +166,15 @@ fn start(
         Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
     };
     let root = root::prepare(&container.root, &container.namespaces);
+    let volumes = match root::Volumes::take(&container.root) {
+        Ok(volumes) => volumes,
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
+    };
     let (executable, springboard) = match guard {
         Guard::Sealed(executable) => (executable, None),
         Guard::Springboard(springboard) => (None, Some(springboard)),
     };
-    let known = Known { launch, command, root, rights, has_terminal, oom, mask, springboard };
+    let known = Known { launch, command, root, volumes, rights, has_terminal, oom, mask, springboard };
     let into = cgroup.as_ref().and_then(OfLaunch::fd);
     let flags = namespaces::clone_flags(&container.namespaces);
     let refused = |errno| refusal::of_clone(&container.namespaces, errno).failed()(errno);

@@ -13,6 +13,7 @@ pub use id_map::{IdMap, IdMapError, UserMaps};
 pub use limits::{Cpus, CpusError, Limits, LimitsChange, MemorySize, MemorySizeError};
 pub use namespaces::{Namespaces, NetworkOf};
 
+use super::volume::Propagation;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -124,6 +125,17 @@ pub enum MountKind {
     },
     /// A file system in memory, which goes with the container.
     Tmpfs,
+    /// What is mounted in another mount namespace: a copy of that mount.
+    Volume {
+        /// The namespace's file.
+        namespace: PathBuf,
+        /// The mount's absolute path in it.
+        path: PathBuf,
+        /// Whether nothing can be written there.
+        read_only: bool,
+        /// Who sees what the container mounts in it.
+        propagation: Propagation,
+    },
 }
 
 /// A container's environment.

@@ -29,6 +29,7 @@ mod stp;
 mod sysctl;
 mod uplink;
 mod vlan;
+mod volume;
 
 pub use advertisement::{Advertised, Advertiser, Autoconfigured, ParseAdvertisedError, SLAAC_PREFIX_LENGTH, accept_ra};
 pub(crate) use cgroup::STATE_DIRECTORY;
@@ -55,3 +56,4 @@ pub use stp::Stp;
 pub use sysctl::{SysctlKey, SysctlKeyError};
 pub use uplink::{AddressMode, DEAF, HostBridge, OvsUplink, ParseAddressModeError, Uplink, UplinkAddress, UplinkPort};
 pub use vlan::{NativeVlan, VlanError, VlanId, VlanMode};
+pub use volume::{Propagation, Volume, VolumeKind, VolumeLimits};

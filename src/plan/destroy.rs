@@ -64,6 +64,13 @@ pub fn destroy(made: &Made, observed: &Observed) -> (Plan, Vec<LeftAlone>) {
             steps.push(Stage::StopContainers, Reason::Gone, Op::StopContainer(Box::new(of.clone())), Vec::new());
         }
     }
+    let mut removed = HashSet::new();
+    for volume in &made.resources.volumes {
+        // What pins the namespace goes with the last of them, even if none is there.
+        if observed.volumes.contains_key(&volume.namespace) && removed.insert(&volume.at) {
+            steps.push(Stage::RemoveNamespaces, Reason::Gone, Op::RemoveVolume(volume.clone()), Vec::new());
+        }
+    }
     // Told to stop, they say goodbye; and they are not among what was found running in a node.
     for netns in &gone {
         let inside = ours.get(&NetnsName::from(netns.name.clone()));

@@ -88,11 +88,9 @@ impl Display for Op {
             | Self::TakeLease(_)
             | Self::DetachUplink(_) => uplink(f, self),
             Self::ChangeOvs(change) => change_ovs(f, change),
-            Self::StartContainer(of) => {
-                write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" "))
-            }
-            Self::StopContainer(of) => write!(f, "stop the container {}", of.node),
+            Self::StartContainer(_) | Self::StopContainer(_) => container(f, self),
             Self::SetGroup(_) | Self::RemoveGroup(_) | Self::LimitContainer(_) => limits(f, self),
+            Self::AddVolume(_) | Self::RemoveVolume(_) => volume(f, self),
             Self::EndRun(exec) => {
                 write!(f, "end what `{}` left running in {}", exec.argv.join(" "), exec.netns)
             }
@@ -117,6 +115,14 @@ impl Display for Op {
     }
 }
 
+fn container(f: &mut Formatter<'_>, op: &Op) -> Result {
+    match op {
+        Op::StartContainer(of) => write!(f, "start the container {}: `{}`", of.node, of.container.command.join(" ")),
+        Op::StopContainer(of) => write!(f, "stop the container {}", of.node),
+        _ => Ok(()),
+    }
+}
+
 fn limits(f: &mut Formatter<'_>, op: &Op) -> Result {
     let of = |node: &Option<NodeName>| {
         node.as_ref().map_or_else(|| "the lab as a whole".to_owned(), |node| format!("the node {node}"))
@@ -136,6 +142,14 @@ fn delete_netns(f: &mut Formatter<'_>, netns: &[Netns]) -> Result {
             let names: Vec<&str> = many.iter().map(|netns| netns.name.as_str()).collect();
             write!(f, "remove {} and what runs in them", things("namespace", &names).concat())
         }
+    }
+}
+
+fn volume(f: &mut Formatter<'_>, op: &Op) -> Result {
+    match op {
+        Op::AddVolume(of) => write!(f, "make the volume {}: {}", of.name, of.kind),
+        Op::RemoveVolume(of) => write!(f, "remove the volume {}, with what is in it", of.name),
+        _ => Ok(()),
     }
 }
 

@@ -71,6 +71,7 @@ impl Resources {
             name_directories,
             containers,
             groups,
+            volumes,
             execs,
             host_bridge,
             uplink,
@@ -98,6 +99,8 @@ impl Resources {
             name_directories: merge(self.name_directories, name_directories, Clone::clone),
             containers: merge(self.containers, containers, |c| c.directory.clone()),
             groups: merge(self.groups, groups, |g| g.cgroup.clone()),
+            // One that is to be another may be there as both.
+            volumes: merge(self.volumes, volumes, Clone::clone),
             execs: merge(self.execs, execs, Clone::clone),
             // There is never another; what the NIC was is what it was first.
             host_bridge: host_bridge.or(self.host_bridge),

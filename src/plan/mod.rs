@@ -14,6 +14,7 @@ mod shell_lease;
 mod shell_limits;
 mod shell_nat;
 mod shell_uplink;
+mod shell_volume;
 mod steps;
 mod tc;
 mod types;

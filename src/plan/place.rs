@@ -40,7 +40,12 @@ impl Op {
             Op::Autoconfigure(of) | Op::Deconfigure(of) => netns(&of.interface.netns),
             Op::StartDhcpClient(of) | Op::StopDhcpClient(of) => pinned(&of.netns.name),
             Op::AddRoute(route) | Op::DeleteRoute(route) => netns(&route.netns),
-            Op::WriteHosts(_) | Op::RemoveHosts(_) | Op::SetGroup(_) | Op::RemoveGroup(_) => Place::Files,
+            Op::WriteHosts(_)
+            | Op::RemoveHosts(_)
+            | Op::SetGroup(_)
+            | Op::RemoveGroup(_)
+            | Op::AddVolume(_)
+            | Op::RemoveVolume(_) => Place::Files,
             Op::AddNameDirectory(directory) | Op::RemoveNameDirectory(directory) => pinned(&directory.netns),
             Op::SetHostBridge(_)
             | Op::RemoveHostBridge(_)

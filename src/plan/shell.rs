@@ -5,10 +5,9 @@ use super::ovs_vsctl::{self, Word};
 use super::shell_advertise as advertise;
 use super::shell_lease as lease;
 use super::shell_nat as nat;
-use super::shell_uplink as uplink;
 use super::tc;
 use super::types::{LinkChange, Master, Op, Plan, Stage, Step};
-use super::{shell_container as container, shell_limits as limits};
+use super::{shell_container as container, shell_limits as limits, shell_uplink as uplink, shell_volume as volume};
 use crate::model::ovs::OvsChange;
 use crate::model::{
     Bridge, GroupFwdMask, HostsFile, Interface, NativeVlan, Netns, NetnsName, PortFwdMask, PortVlans, Route, Sysctl,
@@ -87,6 +86,7 @@ fn lesson(stage: Stage) -> &'static [&'static str] {
             "file in /run/netns. The alias of its loopback interface says whose it is. Files in /etc/netns/NAME stand",
             "in for those in /etc for what `ip netns exec NAME` runs.",
         ],
+        Stage::Volumes => volume::LESSON,
         Stage::NamespaceSysctls => {
             &["Parameters of the network stacks, before any interface is there: each takes them over when it is made."]
         }
@@ -251,6 +251,8 @@ impl Script {
             Op::StartContainer(of) => container::start(self, of),
             Op::StopContainer(of) => container::stop(self, of),
             Op::SetGroup(_) | Op::RemoveGroup(_) | Op::LimitContainer(_) => limits::change(self, &step.op),
+            Op::AddVolume(of) => volume::add(self, of),
+            Op::RemoveVolume(of) => volume::remove(self, of),
             Op::EndRun(exec) => {
                 let netns = quoted(exec.netns.as_str());
                 self.line(&format!("ip netns pids {netns} | xargs -r kill"));

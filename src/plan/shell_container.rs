@@ -119,6 +119,11 @@ fn words(mount: &Mount) -> String {
     let target = quoted(&format!("root{}", mount.target.display()));
     match &mount.kind {
         MountKind::Tmpfs => format!("mount -t tmpfs tmpfs {target}"),
+        MountKind::Volume { namespace, path, read_only, propagation: _ } => {
+            let source = quoted(&super::shell_volume::place(namespace, path));
+            let options = if *read_only { "-o ro " } else { "" };
+            format!("mount --bind {options}{source} {target}")
+        }
         MountKind::Bind { source, read_only, if_target_exists } => {
             let options = if *read_only { " -o ro" } else { "" };
             let command = format!("mount --rbind{options} {} {target}", quoted(&source.to_string_lossy()));

@@ -9,7 +9,7 @@ use crate::model::ovs::{OvsChange, OvsRowId, OvsScalar, OvsTable, OvsThen, text_
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
     Address, Advertised, Advertiser, Autoconfigured, Bridge, DhcpClient, GroupFwdMask, HostsFile, Interface, Netns,
-    NetnsName, PortFwdMask, PortVlans, Route, Sysctl, SysctlKey, Veth, VethEnd, VlanId, VlanMode,
+    NetnsName, PortFwdMask, PortVlans, Route, Sysctl, SysctlKey, Veth, VethEnd, VlanId, VlanMode, Volume,
 };
 use crate::observed::nat::{NatView, ObservedNat, ObservedNatTable};
 use crate::observed::{
@@ -204,6 +204,8 @@ impl Machine {
             }
             Op::SetGroup(_) | Op::RemoveGroup(_) | Op::LimitContainer(_) => self.limit(op)?,
             Op::StopContainer(of) => drop(self.observed.containers.remove(&of.directory)),
+            Op::AddVolume(of) => self.change_volumes(of, true),
+            Op::RemoveVolume(of) => self.change_volumes(of, false),
             Op::Run(exec) if exec.container.as_ref().is_some_and(|record| !self.runs(record)) => {
                 return Err("its container does not run".into());
             }
@@ -323,6 +325,16 @@ impl Machine {
             self.add_link(&Interface { netns: NetnsName::Host, name }, device())?;
         }
         Ok(())
+    }
+
+    fn change_volumes(&mut self, of: &Volume, is_there: bool) {
+        let all = self.observed.volumes.entry(of.namespace.clone()).or_default();
+        if is_there {
+            all.insert(of.at.clone());
+        } else {
+            all.remove(&of.at);
+        }
+        self.observed.volumes.retain(|_, all| !all.is_empty());
     }
 
     /// What is there without the numbers, which are others each time: veths by the name of their other end.

@@ -7,7 +7,7 @@ use crate::model::qdisc::Qdiscs;
 use crate::model::{
     Address, Advertiser, Autoconfigured, Bridge, DhcpClient, Exec, HostBridge, HostsFile, IfName, Interface,
     LimitedGroup, MacAddress, Mtu, NameDirectory, Netns, NetnsName, NodeContainer, PinName, PortFwdMask, PortVlans,
-    Route, Sysctl, Uplink, Veth,
+    Route, Sysctl, Uplink, Veth, Volume,
 };
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +98,10 @@ pub enum Op {
     SetGroup(LimitedGroup),
     /// Remove it; what still runs in it is taken out.
     RemoveGroup(LimitedGroup),
+    /// Make a volume.
+    AddVolume(Volume),
+    /// Remove it, with what is in it, and with the last one the mount namespace that they are in.
+    RemoveVolume(Volume),
     /// Run a command in a node and wait for it to end.
     Run(Exec),
     /// End what a node's command left running.
@@ -182,6 +186,8 @@ pub enum Stage {
     TakeBackNic,
     /// Make namespaces, and the files that go by their names.
     Namespaces,
+    /// Make volumes: before containers.
+    Volumes,
     /// Set parameters that interfaces take over when they are made (IPv6 off, no DAD): before any interface.
     NamespaceSysctls,
     /// Make bridges: before their ports.

@@ -1,8 +1,8 @@
 //! The container that a node is, checked.
 
-use super::{Node, Spec};
-use crate::model::ImageName;
+use super::{Node, Spec, VolumeMount};
 use crate::model::container::{Limits, MountKind, Rights, RootFileSystem, RootSource, User};
+use crate::model::{ImageName, VolumeKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ pub struct NodeContainer {
     pub root: RootFileSystem,
     /// The image that it stands on, where that is what was written.
     pub image: Option<FromImage>,
+    /// The lab's volumes that it has.
+    #[serde(default)]
+    pub volumes: Vec<VolumeMount>,
     /// The program that runs in it, and its arguments; empty only of one from an image, which says one.
     pub command: Vec<String>,
     /// Its host name, where that is not the node's.
@@ -52,7 +55,7 @@ impl Spec {
         for root in containers.map(|container| &mut container.root) {
             let sources = root.mounts.iter_mut().filter_map(|mount| match &mut mount.kind {
                 MountKind::Bind { source, .. } => Some(source),
-                MountKind::Tmpfs => None,
+                MountKind::Tmpfs | MountKind::Volume { .. } => None,
             });
             let own = match &mut root.source {
                 RootSource::Directory(path) => Some(path),
@@ -61,6 +64,11 @@ impl Spec {
             for path in sources.chain(own) {
                 // Without `.` and what is there twice, so that the same is called the same.
                 *path = directory.join(&*path).components().collect();
+            }
+        }
+        for volume in &mut self.volumes {
+            if let VolumeKind::Bind { source } = &mut volume.kind {
+                *source = directory.join(&*source).components().collect();
             }
         }
         self

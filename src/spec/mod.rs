@@ -22,6 +22,7 @@ mod raw_conditions;
 mod raw_container;
 mod raw_ovs;
 mod raw_uplink;
+mod raw_volume;
 mod schema;
 mod suggest;
 mod tree;
@@ -29,6 +30,7 @@ mod types;
 mod uplink;
 mod validate;
 mod values;
+mod volume;
 
 pub use conditions::{Change, ConditionsChange, ConditionsProblem};
 pub use container::{FromImage, NodeContainer};
@@ -50,4 +52,6 @@ pub use uplink::{NatUplink, NicUplink, Uplink, UplinkSwitchError, uplink_switch}
 pub use validate::{
     AddressProblem, AutoconfigurationProblem, BehaviourProblem, ContainerProblem, DhcpProblem, ExpectProblem,
     LinkProblem, NameProblem, NodeProblem, OvsProblem, RouteProblem, SubnetProblem, SwitchProblem, UplinkProblem,
+    VolumeProblem,
 };
+pub use volume::{Volume, VolumeMount};

@@ -4,6 +4,7 @@ use super::suggest::did_you_mean;
 use super::validate::{
     AddressProblem, AutoconfigurationProblem, BehaviourProblem, ContainerProblem, DhcpProblem, ExpectProblem,
     LinkProblem, NameProblem, NodeProblem, OvsProblem, RouteProblem, SubnetProblem, SwitchProblem, UplinkProblem,
+    VolumeProblem,
 };
 
 /// What is wrong, and what to do about it.
@@ -138,6 +139,9 @@ pub enum Problem {
     /// About the containers that nodes are.
     #[error(transparent)]
     Container(#[from] ContainerProblem),
+    /// About volumes.
+    #[error(transparent)]
+    Volume(#[from] VolumeProblem),
     /// About the way to the machine's network.
     #[error(transparent)]
     Uplink(#[from] UplinkProblem),

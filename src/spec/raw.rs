@@ -10,6 +10,7 @@ use super::raw_conditions::{RawChance, RawConditions, RawJitter, RawLoss};
 use super::raw_container::{RawContainer, RawLimits};
 use super::raw_ovs::{RawControllers, RawIpfix, RawLimit, RawMirrors, RawNetFlow, RawRstp, RawSFlow};
 use super::raw_uplink::RawUplink;
+use super::raw_volume::{RawVolume, VolumeName};
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
 use crate::model::{IfName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Rate, Span, SwitchName, SysctlKey, VlanId};
 use schemars::JsonSchema;
@@ -36,6 +37,8 @@ pub(super) struct RawTopology {
     pub(super) uplink: Option<Field<RawUplink>>,
     /// What all of its nodes may use together, by what `exec` and their containers run; nothing is limited without it.
     pub(super) limits: Option<Field<RawLimits>>,
+    /// File systems that containers can share, by name.
+    pub(super) volumes: Option<Field<Entries<VolumeName, RawVolume>>>,
     /// What `nslab check` holds the lab to; every pair of nodes must reach each other without it.
     pub(super) expect: Option<Field<Vec<Field<RawExpectation>>>>,
 }

@@ -2,6 +2,7 @@
 
 use super::field::{Entries, Field};
 use super::raw::RawCommand;
+use super::raw_volume::RawMount;
 use super::values::NumberText;
 use crate::model::ImageName;
 use crate::model::container::{Capability, CapabilityError, Cpus, MemorySize, User};
@@ -38,6 +39,8 @@ pub(super) struct RawContainer {
     pub(super) binds: Option<Field<Vec<Field<BindText>>>>,
     /// Where it has an empty file system in memory.
     pub(super) tmpfs: Option<Field<Vec<Field<InsidePath>>>>,
+    /// The lab's volumes that it has.
+    pub(super) mounts: Option<Field<Vec<Field<RawMount>>>>,
     /// Capabilities beside Docker's default ones, or `all`.
     pub(super) cap_add: Option<Field<Vec<Field<Capabilities>>>>,
     /// Capabilities that it does not have, or `all`.

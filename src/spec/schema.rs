@@ -3,6 +3,7 @@
 use super::ovs::{Collector, ConnectionMethod, DatapathId};
 use super::raw::RawTopology;
 use super::raw_container::{BindText, Capabilities, Hostname, InsidePath, Rootfs, UserText, Variable};
+use super::raw_volume::{Filesystem, MountText, VolumeName};
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
 use crate::model::container::{Cpus, MemorySize};
 use crate::model::{
@@ -151,6 +152,18 @@ schema_of! {
     BindText = "Bind": {
         "description": "A file or directory of the machine's, from the topology's file on; and its absolute path in the container.",
         "type": "string", "pattern": "^[^:]+:/[^:]*(:(ro|rw))?$", "examples": ["./www:/srv/www:ro"],
+    }
+    Filesystem = "Filesystem": {
+        "description": "A file system for which there is a mkfs.NAME.",
+        "type": "string", "pattern": "^[a-z0-9]+$", "examples": ["ext4"],
+    }
+    VolumeName = "VolumeName": {
+        "description": "A volume's name.",
+        "type": "string", "pattern": "^[A-Za-z0-9_-]{1,32}$", "examples": ["shared"],
+    }
+    MountText = "MountText": {
+        "description": "A volume, and where it is in the container.",
+        "type": "string", "pattern": "^[^:]+:/[^:]*(:(ro|rw))?$", "examples": ["shared:/shared:ro"],
     }
     UserText = "User": {
         "description": "The number of a user, and of a group; the same one without.",

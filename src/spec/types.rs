@@ -5,6 +5,7 @@
 use super::container::NodeContainer;
 use super::ovs::{Limit, OvsSettings};
 use super::uplink::Uplink;
+use super::volume::Volume;
 use crate::model::conditions::Conditions;
 use crate::model::container::Limits;
 use crate::model::{IfName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Stp, SwitchName, SysctlKey, VlanMode};
@@ -31,6 +32,9 @@ pub struct Spec {
     pub uplink: Option<Uplink>,
     /// What all of its nodes may use together.
     pub limits: Limits,
+    /// The file systems that containers share.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
     /// What `check` holds the lab to; every pair of nodes must reach each other where this is empty.
     pub expect: Vec<Expectation>,
 }

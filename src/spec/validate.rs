@@ -23,6 +23,7 @@ mod routes;
 mod subnets;
 mod switches;
 mod uplink;
+mod volumes;
 
 pub use addresses::AddressProblem;
 pub use autoconfiguration::AutoconfigurationProblem;
@@ -38,6 +39,7 @@ pub use routes::RouteProblem;
 pub use subnets::SubnetProblem;
 pub use switches::SwitchProblem;
 pub use uplink::UplinkProblem;
+pub use volumes::VolumeProblem;
 
 use super::error::Problems;
 use super::field::Field;
@@ -58,7 +60,18 @@ fn items<T>(field: Option<&Field<Vec<T>>>) -> &[T] {
 
 /// The topology as it is meant; `None` only with a problem reported.
 pub(super) fn validate(raw: &RawTopology, problems: &mut Problems) -> Option<Spec> {
-    let RawTopology { name, description, mtu: _, switches: _, nodes: _, links: _, uplink: _, limits, expect: _ } = raw;
+    let RawTopology {
+        name,
+        description,
+        mtu: _,
+        switches: _,
+        nodes: _,
+        links: _,
+        uplink: _,
+        limits,
+        volumes: _,
+        expect: _,
+    } = raw;
     let things = names::collect(raw, problems);
     let wiring = links::wire(raw, &things, problems);
     let stps = switches::check(&things, &wiring, problems);
@@ -77,7 +90,8 @@ pub(super) fn validate(raw: &RawTopology, problems: &mut Problems) -> Option<Spe
     let mtus = mtu::Mtus { raw, things: &things, wiring: &wiring };
     mtu::check(&mtus, &addresses, problems);
     let routes = routes::resolve(&things, &wiring, &segments, &addresses, &configurations, problems);
-    let extras = nodes::check(&things, &wiring, problems);
+    let volumes = volumes::check(raw, problems);
+    let extras = nodes::check(&things, &wiring, &volumes::names(raw), problems);
     let uplink = uplink::check(raw, &things, problems);
     let limits = limits.as_ref().map(|field| containers::check_limits(field, problems)).unwrap_or_default();
     let expect = expect::expand(raw, &things, &wiring, &addresses, problems);
@@ -131,7 +145,7 @@ pub(super) fn validate(raw: &RawTopology, problems: &mut Problems) -> Option<Spe
     });
     let nodes = nodes.collect();
     let description = value(description.as_ref()).cloned();
-    Some(Spec { name: name.value.clone()?, description, switches, nodes, links, uplink, limits, expect })
+    Some(Spec { name: name.value.clone()?, description, switches, nodes, links, uplink, limits, volumes, expect })
 }
 
 fn end_of(end: Joined, things: &Things<'_>, wiring: &Wiring<'_>) -> LinkEnd {

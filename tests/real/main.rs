@@ -72,4 +72,6 @@ mod uplink_ovs_address;
 mod uplink_ovs_daemons;
 mod uplink_ra;
 mod uplink_routes;
+mod volume;
+mod volume_copy;
 mod watch;

@@ -78,7 +78,7 @@ impl Keeper {
     /// Waits until no command changes the lab any more, and says how it is then. What fails meanwhile may work later.
     async fn wait_for_command(&self) -> Settled {
         loop {
-            match self.settle().await {
+            match Box::pin(self.settle()).await {
                 Ok(settled) => return settled,
                 Err(Error::State(StateError::Busy { .. })) => {}
                 Err(error) => {

@@ -1,8 +1,10 @@
 //! What the user mounts into a root.
 
 use super::inside::{Inside, Point};
+use super::volumes::{self, Volumes};
 use super::{kernel, tree};
 use crate::launcher::failure::{During, Failure, Step};
+use crate::model::Propagation;
 use crate::model::container::{Mount, MountKind};
 use nix::errno::Errno;
 use rustix::fd::OwnedFd;
@@ -19,22 +21,27 @@ pub(super) struct Opened<'a> {
 enum Kind<'a> {
     Bind { path: &'a Path, source: OwnedFd, read_only: bool, if_target_exists: bool },
     Tmpfs,
+    Volume { tree: OwnedFd, read_only: bool, propagation: Propagation },
 }
 
 /// Opens all sources, while names still mean what they mean to the caller. Each name is looked up this once: what it refers to
 /// afterwards does not matter. Symbolic links are followed, as in any path that somebody writes; those of /proc that lead to
 /// what a process has open, or to its root, are not.
-pub(super) fn open(mounts: &[Mount]) -> Result<Vec<Opened<'_>>, Failure> {
-    mounts.iter().map(open_one).collect()
+pub(super) fn open<'a>(mounts: &'a [Mount], volumes: &Volumes) -> Result<Vec<Opened<'a>>, Failure> {
+    mounts.iter().map(|mount| open_one(mount, volumes)).collect()
 }
 
-fn open_one(Mount { target, kind }: &Mount) -> Result<Opened<'_>, Failure> {
+fn open_one<'a>(Mount { target, kind }: &'a Mount, volumes: &Volumes) -> Result<Opened<'a>, Failure> {
     let kind = match kind {
         MountKind::Bind { source: path, read_only, if_target_exists } => {
             let source = open_source(path).during(|| Step::Open { path: path.clone() })?;
             Kind::Bind { path, source, read_only: *read_only, if_target_exists: *if_target_exists }
         }
         MountKind::Tmpfs => Kind::Tmpfs,
+        MountKind::Volume { namespace: _, path, read_only, propagation } => {
+            let tree = volumes.next().during(|| Step::Open { path: path.clone() })?;
+            Kind::Volume { tree, read_only: *read_only, propagation: *propagation }
+        }
     };
     Ok(Opened { target, kind })
 }
@@ -74,6 +81,12 @@ pub(super) fn mount(inside: &mut Inside, mounts: Vec<Opened<'_>>, is_confined: b
                 limits.set(MountAttrFlags::MOUNT_ATTR_RDONLY, read_only);
                 limits.set(MountAttrFlags::MOUNT_ATTR_NODEV, is_confined && !is_device);
                 tree::limit(&mounted, limits).during(step)?;
+            }
+            Kind::Volume { tree, read_only, propagation } => {
+                let step = || Step::Mount { what: "a volume".into(), at: target.to_owned() };
+                let place = inside.find_or_make(target, Point::Directory, "a volume")?;
+                check(inside, &place, is_confined).during(step)?;
+                volumes::mount(&tree, &place, read_only, is_confined, propagation).during(step)?;
             }
             Kind::Tmpfs => {
                 let step = || Step::Mount { what: "tmpfs".into(), at: target.to_owned() };

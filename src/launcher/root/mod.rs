@@ -21,9 +21,11 @@ mod masks;
 mod pivot;
 mod remount;
 mod tree;
+pub(super) mod volumes;
 
 pub use layer::remove as remove_written;
 pub(super) use layer::{Prepared, prepare};
+pub(super) use volumes::Volumes;
 
 use super::failure::{During, Failure, Step};
 use crate::model::container::{Namespaces, Rights, RootFileSystem};
@@ -39,10 +41,11 @@ pub(super) fn enter(
     rights: &Rights,
     namespaces: &Namespaces,
     prepared: Option<&Prepared>,
+    volumes: &Volumes,
 ) -> Result<(), Failure> {
     // What is made has the mode that is asked for, whatever the caller's umask says; the container gets the caller's.
     let mask = rustix::process::umask(Mode::empty());
-    let entered = assemble(root, matches!(rights, Rights::Confined { .. }), namespaces, prepared);
+    let entered = assemble(root, matches!(rights, Rights::Confined { .. }), namespaces, prepared, volumes);
     rustix::process::umask(mask);
     entered
 }
@@ -52,12 +55,13 @@ fn assemble(
     is_confined: bool,
     namespaces: &Namespaces,
     prepared: Option<&Prepared>,
+    volumes: &Volumes,
 ) -> Result<(), Failure> {
     let RootFileSystem { source, writes, mounts } = root;
     // First of all: what is mounted from here on is seen in this namespace only.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .during(|| Step::of("keep the mounts to this container"))?;
-    let sources = binds::open(mounts)?;
+    let sources = binds::open(mounts, volumes)?;
     let mut inside = base::attach(source, writes, namespaces.user.is_some(), prepared)?;
     // Root of a user namespace is not to use the machine's devices, whatever else it may.
     let has_no_devices = is_confined || namespaces.user.is_some();

@@ -2,14 +2,16 @@
 
 use super::world::World;
 use super::{different, missing};
+use crate::model::container::{MountKind, Root};
 use crate::model::{NodeContainer, PinName};
 use crate::plan::steps::Steps;
 use crate::plan::types::{Op, Reason, Stage};
 use std::collections::HashSet;
+use std::path::Path;
 
 /// One that runs and is as it is to be stays, and where it just is to have other limits, gets them; one that has ended is started again, one that is to be another one is stopped
 /// before. Gives back the namespaces of those that are started.
-pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a PinName> {
+pub(super) fn steps<'a>(world: &World<'a>, new_volumes: &HashSet<&Path>, steps: &mut Steps) -> HashSet<&'a PinName> {
     let mut started = HashSet::new();
     for wanted in &world.desired.containers {
         let made = world.made.resources.containers.iter().find(|made| made.directory == wanted.directory);
@@ -17,7 +19,9 @@ pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a Pin
         let is_in_place = world.netns(&wanted.netns.name.clone().into()).is_some();
         let runs = there.is_some_and(|there| there.runs);
         let is_as_wanted = there.is_some_and(|there| there.started_as.as_ref() == Some(wanted));
-        if runs && is_as_wanted && is_in_place {
+        // It would keep the one that was there before.
+        let has_new_volume = volumes(wanted).any(|at| new_volumes.contains(at));
+        if runs && is_as_wanted && is_in_place && !has_new_volume {
             continue;
         }
         if let Some(was) = there.and_then(|there| there.started_as.as_ref()).filter(|_| runs && is_in_place)
@@ -49,6 +53,18 @@ fn with_limits_of(one: &NodeContainer, other: &NodeContainer) -> NodeContainer {
     let mut changed = one.clone();
     changed.container.limits = other.container.limits.clone();
     changed
+}
+
+/// Where the volumes are that a container has.
+fn volumes(of: &NodeContainer) -> impl Iterator<Item = &Path> {
+    let mounts = match &of.container.root {
+        Root::Own(root) => &root.mounts[..],
+        Root::Callers => &[],
+    };
+    mounts.iter().filter_map(|mount| match &mount.kind {
+        MountKind::Volume { path, .. } => Some(path.as_path()),
+        MountKind::Bind { .. } | MountKind::Tmpfs => None,
+    })
 }
 
 /// A DHCP server may be a container, so they run before anybody asks one; a container of who asks finds what he was given.

@@ -27,6 +27,7 @@ mod routes;
 mod sysctls;
 mod uplink;
 mod veths;
+mod volumes;
 mod world;
 
 use super::error::PlanError;
@@ -47,8 +48,8 @@ pub use sysctls::previous_sysctls;
 /// `made` is what the journal says is ours. What is there, is ours and is not desired any more is removed; what is in
 /// our namespaces and neither desired nor ours (a user's own address, say) is left alone.
 ///
-/// Undoing all steps in reverse gives back what was observed, but for five things that nothing brings back: the
-/// processes in a removed namespace; interfaces of a user's own in it that are neither veths nor bridges; a `lo`
+/// Undoing all steps in reverse gives back what was observed, but for six things that nothing brings back: what was in a
+/// removed volume; the processes in a removed namespace; interfaces of a user's own in it that are neither veths nor bridges; a `lo`
 /// that was down; what an interface had heard from a router that speaks no more, and the routes by way of it; the DHCP
 /// lease of an interface that somebody has set down.
 ///
@@ -76,7 +77,8 @@ pub fn diff(desired: &Resources, made: &Made, observed: &Observed) -> Result<Pla
     dhcp_clients::steps(&world, &mut steps);
     nat::steps(&world, &mut steps);
     groups::steps(&world, &mut steps);
-    let started = containers::steps(&world, &mut steps);
+    let new = volumes::steps(&world, &mut steps);
+    let started = containers::steps(&world, &new, &mut steps);
     execs::steps(&world, &started, &mut steps);
     Ok(steps.into_plan())
 }

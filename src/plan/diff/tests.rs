@@ -336,6 +336,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
         name_directories,
         containers,
         groups,
+        volumes,
         execs,
         host_bridge,
         uplink,
@@ -363,6 +364,7 @@ pub(super) fn append(to: &mut Resources, from: &Resources) {
     to.dhcp_clients.extend(dhcp_clients);
     to.containers.extend(containers);
     to.groups.extend(groups);
+    to.volumes.extend(volumes);
     to.routes.extend(routes);
     to.hosts_files.extend(hosts_files);
     to.name_directories.extend(name_directories);

@@ -2,14 +2,14 @@
 
 use super::names::NodeDef;
 use super::nodes::command;
-use super::{items, value};
+use super::{items, value, volumes};
 use crate::model::container::{
     Capability, Limits, MemorySize, Mount, MountKind, Rights, RootFileSystem, RootSource, User, Writes,
 };
 use crate::spec::error::Problems;
 use crate::spec::field::Field;
 use crate::spec::raw_container::{Capabilities, RawContainer, RawLimits, RawVariable, Rootfs};
-use crate::spec::{FromImage, NodeContainer};
+use crate::spec::{FromImage, NodeContainer, VolumeMount};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -78,7 +78,7 @@ pub enum ContainerProblem {
 const LEAST_MEMORY_BYTES: u64 = 1 << 20;
 
 /// Checks a node's; `None` where it is none, or not all of it is known.
-pub(super) fn check(def: &NodeDef<'_>, problems: &mut Problems) -> Option<NodeContainer> {
+pub(super) fn check(def: &NodeDef<'_>, volumes: &[String], problems: &mut Problems) -> Option<NodeContainer> {
     let raw = value(def.raw.container.as_ref())?;
     let RawContainer {
         rootfs: _,
@@ -93,6 +93,7 @@ pub(super) fn check(def: &NodeDef<'_>, problems: &mut Problems) -> Option<NodeCo
         read_only: _,
         binds: _,
         tmpfs: _,
+        mounts: _,
         cap_add: _,
         cap_drop: _,
         privileged: _,
@@ -103,7 +104,7 @@ pub(super) fn check(def: &NodeDef<'_>, problems: &mut Problems) -> Option<NodeCo
     for (name, raw) in value(env.as_ref()).map_or(&[][..], |env| &env.entries) {
         variables.extend(variable(name, raw, problems));
     }
-    let mounts = mounts(raw, problems);
+    let (mounts, volumes) = mounts(raw, volumes, problems);
     let rights = rights(raw, problems);
     let limits = limits.as_ref().map(|limits| check_limits(limits, problems)).unwrap_or_default();
     let at = def.raw.container.as_ref()?.at;
@@ -122,6 +123,7 @@ pub(super) fn check(def: &NodeDef<'_>, problems: &mut Problems) -> Option<NodeCo
     Some(NodeContainer {
         root: RootFileSystem { source, writes, mounts },
         image: value(image.as_ref()).map(|name| FromImage { name: name.clone(), keep: is_on(keep.as_ref()) }),
+        volumes,
         command: command?,
         hostname: value(hostname.as_ref()).map(|hostname| hostname.0.clone()),
         env: variables,
@@ -184,8 +186,8 @@ fn root(raw: &RawContainer, problems: &mut Problems) -> Option<(RootSource, Writ
     })
 }
 
-/// The binds in their order, then the file systems in memory.
-fn mounts(raw: &RawContainer, problems: &mut Problems) -> Vec<Mount> {
+/// The binds in their order, then the file systems in memory; and the volumes.
+fn mounts(raw: &RawContainer, known: &[String], problems: &mut Problems) -> (Vec<Mount>, Vec<VolumeMount>) {
     let binds = items(raw.binds.as_ref()).iter().filter_map(|field| {
         let bind = field.value.as_ref()?;
         let kind = MountKind::Bind { source: bind.source.clone(), read_only: bind.read_only, if_target_exists: false };
@@ -196,19 +198,23 @@ fn mounts(raw: &RawContainer, problems: &mut Problems) -> Vec<Mount> {
         Some((field.at, Mount { target, kind: MountKind::Tmpfs }))
     });
     let mut seen: BTreeSet<PathBuf> = BTreeSet::new();
-    let mut mounts = Vec::new();
-    for (at, mount) in binds.chain(tmpfs) {
+    let volumes = volumes::mounts(raw, known, problems);
+    let mut is_free = |at, target: &Path| {
         // Without `.` and slashes that are there twice.
-        let plain: PathBuf = mount.target.components().collect();
+        let plain: PathBuf = target.components().collect();
         if plain == Path::new("/") {
             problems.add(at, ContainerProblem::Root);
+            false
         } else if !seen.insert(plain) {
-            problems.add(at, ContainerProblem::Target { target: mount.target.display().to_string() });
+            problems.add(at, ContainerProblem::Target { target: target.display().to_string() });
+            false
         } else {
-            mounts.push(mount);
+            true
         }
-    }
-    mounts
+    };
+    let mounts = binds.chain(tmpfs).filter(|(at, mount)| is_free(*at, &mount.target)).map(|(_, mount)| mount).collect();
+    let volumes = volumes.into_iter().filter(|(at, mount)| is_free(*at, &mount.at)).map(|(_, mount)| mount).collect();
+    (mounts, volumes)
 }
 
 fn rights(raw: &RawContainer, problems: &mut Problems) -> Rights {

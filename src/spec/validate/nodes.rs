@@ -53,14 +53,19 @@ pub(super) struct Extras {
 }
 
 /// Checks every node's.
-pub(super) fn check(things: &Things<'_>, wiring: &Wiring<'_>, problems: &mut Problems) -> Vec<Extras> {
+pub(super) fn check(
+    things: &Things<'_>,
+    wiring: &Wiring<'_>,
+    volumes: &[String],
+    problems: &mut Problems,
+) -> Vec<Extras> {
     let mut all = Vec::with_capacity(things.nodes.len());
     for (node, def) in things.nodes.iter().enumerate() {
         all.push(Extras {
             sysctls: sysctls(node, def, wiring, problems),
             exec: items(def.raw.exec.as_ref()).iter().filter_map(|field| command(field, problems)).collect(),
             limits: containers::check_bare(def, problems),
-            container: containers::check(def, problems),
+            container: containers::check(def, volumes, problems),
         });
     }
     all

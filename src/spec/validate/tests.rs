@@ -68,7 +68,7 @@ links:
   - {endpoints: [a, b], subnet: [10.0.0.0/24]}",
             &[
                 "2:6: an MTU of 70000 bytes is out of range: use 68 to 65535 (1280 or more where IPv6 is used)",
-                "3:1: unknown key `swiches`: did you mean `switches`? known here are name, description, mtu, switches, nodes, links, uplink, limits, expect",
+                "3:1: unknown key `swiches`: did you mean `switches`? known here are name, description, mtu, switches, nodes, links, uplink, limits, volumes, expect",
                 "5:7: unknown key `fowarding`: did you mean `forwarding`? known here are interfaces, routes, gateway, forwarding, sysctls, exec, limits, container",
                 "5:49: `zz` is no MAC address: write six hexadecimal bytes, as in 02:00:00:00:00:01",
                 "5:58: an MTU of 12 bytes is out of range: use 68 to 65535 (1280 or more where IPv6 is used)",
@@ -386,7 +386,7 @@ nodes:
             "15:46: `0` is no number of processors: write one from 0.01 on with at most three decimals, as in 0.5 or 2",
             "15:55: a container with this can run nothing: write at least 1",
             "16:17: found a text: write true or false",
-            "17:7: unknown key `rootFS`: did you mean `rootfs`? known here are rootfs, image, keep, command, hostname, env, workdir, user, user_namespace, read_only, binds, tmpfs, cap_add, cap_drop, privileged, limits, terminal",
+            "17:7: unknown key `rootFS`: did you mean `rootfs`? known here are rootfs, image, keep, command, hostname, env, workdir, user, user_namespace, read_only, binds, tmpfs, mounts, cap_add, cap_drop, privileged, limits, terminal",
             "18:18: `rootfs` or `image` is missing: add one",
             "19:42: the command is empty: write a line for /bin/sh, or a list of a program and its arguments",
             "19:57: with `rootfs: host` nothing is written to the machine's files anyway: remove `read_only`",

@@ -218,10 +218,11 @@ uplink: {nat: true, nic: eth0, switch: t}
 const CONTAINED_BEFORE: &str = "
 name: walk
 switches: {s: {subnets: [10.0.0.0/24]}}
+volumes: {v: {kind: tmpfs, size: 1MiB}, d: {kind: ramdisk, size: 2MiB, filesystem: ext2}}
 nodes:
   a: {exec: ['echo started > SCRATCH/exec-ran']}
   b: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done'}, exec: ['true']}
-  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done', hostname: see}}
+  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done', hostname: see, mounts: ['v:/mnt/v', 'd:/mnt/d']}}
 links: [[a, s], [b, s], [c, s]]
 ";
 
@@ -229,10 +230,11 @@ links: [[a, s], [b, s], [c, s]]
 const CONTAINED_AFTER: &str = "
 name: walk
 switches: {s: {subnets: [10.0.0.0/24]}}
+volumes: {v: {kind: tmpfs, size: 2MiB}, e: {kind: tmpfs, propagation: shared}}
 nodes:
-  a: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done'}}
+  a: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done', mounts: ['e:/mnt/e:ro']}}
   b: {exec: ['echo again > SCRATCH/exec-ran']}
-  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 2; done', hostname: see}}
+  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 2; done', hostname: see, mounts: ['v:/mnt/v']}}
 links: [[a, s], [b, s], [c, s]]
 ";
 

@@ -1,0 +1,71 @@
+//! Volumes.
+
+use super::missing;
+use super::world::World;
+use crate::model::Volume;
+use crate::plan::steps::Steps;
+use crate::plan::types::{Op, Reason, Stage};
+use std::collections::HashSet;
+use std::path::Path;
+
+/// One that is there stays, with what is in it. One that is to be another is made beside it, and the old one goes last: what is in
+/// it can't be brought back. Gives back where those are that are made.
+pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a Path> {
+    let is_there =
+        |volume: &Volume| world.observed.volumes.get(&volume.namespace).is_some_and(|there| there.contains(&volume.at));
+    let mut new = HashSet::new();
+    for wanted in world.desired.volumes.iter().filter(|wanted| !is_there(wanted)) {
+        let reason = missing(world.made.resources.volumes.contains(wanted));
+        steps.push(Stage::Volumes, reason, Op::AddVolume(wanted.clone()), vec![Op::RemoveVolume(wanted.clone())]);
+        new.insert(wanted.at.as_path());
+    }
+    let desired: HashSet<_> = world.desired.volumes.iter().map(|wanted| &wanted.at).collect();
+    for made in world.made.resources.volumes.iter().filter(|made| !desired.contains(&made.at) && is_there(made)) {
+        // Undone, it is empty: but who had it can be started again.
+        let undo = vec![Op::AddVolume(made.clone())];
+        steps.push(Stage::RemoveNamespaces, Reason::Gone, Op::RemoveVolume(made.clone()), undo);
+    }
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::desired::Resources;
+    use crate::model::{Propagation, Volume, VolumeKind, VolumeLimits};
+    use crate::observed::Observed;
+    use crate::plan::simulator::Machine;
+    use crate::plan::{Made, Op, Plan, destroy, diff};
+
+    fn volume(at: &str) -> Volume {
+        Volume {
+            name: "shared".into(),
+            kind: VolumeKind::Tmpfs { size: None },
+            limits: VolumeLimits::default(),
+            propagation: Propagation::Private,
+            namespace: "/run/nslab/labs/lab/volumes".into(),
+            at: at.into(),
+        }
+    }
+
+    fn of(at: &str) -> Resources {
+        Resources { volumes: vec![volume(at)], ..Resources::default() }
+    }
+
+    #[test]
+    fn one_that_is_to_be_another_is_made_beside_the_one_that_is_there() {
+        let mut machine = Machine::default();
+        let plan = diff(&of("/a"), &Made::default(), &machine.observed).unwrap();
+        machine.run(&plan).unwrap();
+        let made = Made { resources: of("/a"), ..Made::default() };
+        assert_eq!(diff(&of("/a"), &made, &machine.observed), Ok(Plan::default()));
+        let plan = diff(&of("/b"), &made, &machine.observed).unwrap();
+        let ops: Vec<&Op> = plan.steps.iter().map(|step| &step.op).collect();
+        assert_eq!(ops, [&Op::AddVolume(volume("/b")), &Op::RemoveVolume(volume("/a"))]);
+        machine.run(&plan).unwrap();
+        let made = Made { resources: of("/a").union(of("/b")), ..Made::default() };
+        let (plan, _) = destroy(&made, &machine.observed);
+        machine.run(&plan).unwrap();
+        assert_eq!(machine.observed, Observed::default());
+        assert_eq!(destroy(&made, &machine.observed).0, Plan::default());
+    }
+}
