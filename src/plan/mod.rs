@@ -12,6 +12,7 @@ mod shell_advertise;
 mod shell_container;
 mod shell_lease;
 mod shell_limits;
+mod shell_names;
 mod shell_nat;
 mod shell_uplink;
 mod shell_volume;

@@ -4,14 +4,15 @@
 use super::ovs_vsctl::{self, Word};
 use super::shell_advertise as advertise;
 use super::shell_lease as lease;
+use super::shell_names as names;
 use super::shell_nat as nat;
 use super::tc;
 use super::types::{LinkChange, Master, Op, Plan, Stage, Step};
 use super::{shell_container as container, shell_limits as limits, shell_uplink as uplink, shell_volume as volume};
 use crate::model::ovs::OvsChange;
 use crate::model::{
-    Bridge, GroupFwdMask, HostsFile, Interface, NativeVlan, Netns, NetnsName, PortFwdMask, PortVlans, Route, Sysctl,
-    SysctlKey, Veth, VethEnd, VlanMode,
+    Bridge, GroupFwdMask, Interface, NativeVlan, Netns, NetnsName, PortFwdMask, PortVlans, Route, Sysctl, SysctlKey,
+    Veth, VethEnd, VlanMode,
 };
 use std::fmt::Write as _;
 
@@ -218,14 +219,9 @@ impl Script {
                     Op::WriteHosts(before) => before.resolv_conf.as_ref(),
                     _ => None,
                 });
-                self.write_hosts(file, before.is_some());
+                names::write(self, file, before.is_some());
             }
-            Op::RemoveHosts(file) => {
-                let directory = quoted(&file.directory.to_string_lossy());
-                let resolv_conf = file.resolv_conf.as_ref().map(|_| format!(" {directory}/resolv.conf"));
-                self.line(&format!("rm -f {directory}/hosts{}", resolv_conf.unwrap_or_default()));
-                self.line(&format!("rmdir {directory}"));
-            }
+            Op::RemoveHosts(file) => names::remove(self, file),
             Op::AddNameDirectory(link) => {
                 if !std::mem::replace(&mut self.has_etc_netns, true) {
                     self.command(["mkdir", "-p", "/etc/netns"]);
@@ -415,27 +411,6 @@ impl Script {
             let lines: Vec<String> =
                 parts.iter().map(|part| part.iter().map(word).collect::<Vec<_>>().join(" ")).collect();
             self.line(&lines.join(" \\\n    -- "));
-        }
-    }
-
-    fn write_hosts(
-        &mut self,
-        HostsFile { directory, content, resolv_conf, leased: _ }: &HostsFile,
-        had_resolv_conf: bool,
-    ) {
-        let directory = quoted(&directory.to_string_lossy());
-        self.line(&format!("mkdir -p {directory}"));
-        self.line(&format!("cat > {directory}/hosts <<'END'"));
-        self.text.push_str(content);
-        self.line("END");
-        match resolv_conf {
-            Some(content) => {
-                self.line(&format!("cat > {directory}/resolv.conf <<'END'"));
-                self.text.push_str(content);
-                self.line("END");
-            }
-            None if had_resolv_conf => self.line(&format!("rm -f {directory}/resolv.conf")),
-            None => {}
         }
     }
 }
