@@ -21,11 +21,14 @@ fn find(host: &ThrowAwayHost) -> Vec<Holder> {
     host.block_on(async { Host::new().find_holders(&nic()).await }).unwrap()
 }
 
-/// The one that is found.
+/// The one that is found. A client is two for a moment where it starts a program.
 fn find_one(host: &ThrowAwayHost) -> Holder {
-    let found = find(host);
-    let [one] = found.as_slice() else { panic!("{found:?}") };
-    one.clone()
+    let mut found = Vec::new();
+    wait_until("one is found", SOON, || {
+        found = find(host);
+        found.len() == 1
+    });
+    found.remove(0)
 }
 
 fn release(host: &ThrowAwayHost, holder: &Holder) -> Result<(), HostError> {
