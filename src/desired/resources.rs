@@ -46,6 +46,7 @@ pub struct Resources {
     /// The containers that nodes are; at most one for each.
     pub containers: Vec<NodeContainer>,
     /// The cgroups of the lab, and of nodes that are no containers, where anything is limited; the lab's first.
+    #[serde(default)]
     pub groups: Vec<LimitedGroup>,
     /// The file systems that containers share.
     #[serde(default)]

@@ -31,6 +31,7 @@ pub struct Spec {
     /// The way to the machine's real network, where it has one.
     pub uplink: Option<Uplink>,
     /// What all of its nodes may use together.
+    #[serde(default)]
     pub limits: Limits,
     /// The file systems that containers share.
     #[serde(default)]
@@ -89,6 +90,7 @@ pub struct Node {
     /// Commands run in it, in this order, once its network is up; each has a program at least.
     pub exec: Vec<Vec<String>>,
     /// What runs in it may use this together; a container's limits are its own.
+    #[serde(default)]
     pub limits: Limits,
     /// The container that it is, where it is one.
     pub container: Option<NodeContainer>,

@@ -178,13 +178,18 @@ fn from_what_process_1_has_open_nothing_above_it_can_be_reached() {
     ThrowAwayHost::run(|host| {
         let root = RootFs::new(host);
         let _cgroups = Cgroups::mount(host);
-        detach(&root, &["--cap-add", "SYS_PTRACE", "--memory", "100M"], "sleep 4326");
-        let found =
-            |names: &str| ok(&["exec", "one", "--", "sh", "-c", &format!("ls -d {names} 2> /dev/null || true")]);
-        // It can look into them.
-        wait_until("its log is there", SOON, || found("/proc/1/fd/*/log").lines().count() > 0);
-        // Both the record and the cgroup are called so in what they are in.
-        assert_eq!(found("/proc/1/fd/*/../one /proc/1/fd/*/../../one"), "");
-        ok(&["rm", "one"]);
+        for rm in [&[][..], &["--rm"]] {
+            detach(&root, &[&["--cap-add", "SYS_PTRACE", "--memory", "100M"], rm].concat(), "sleep 4326");
+            let found =
+                |names: &str| ok(&["exec", "one", "--", "sh", "-c", &format!("ls -d {names} 2> /dev/null || true")]);
+            // It can look into them.
+            wait_until("its log is there", SOON, || found("/proc/1/fd/*/log").lines().count() > 0);
+            assert_eq!(found("/proc/1/fd/*/../../../../etc/debian_version"), "", "{rm:?}");
+            // Both the record and the cgroup are called so in what they are in, which only who is to remove them has open.
+            if rm.is_empty() {
+                assert_eq!(found("/proc/1/fd/*/../one /proc/1/fd/*/../../one"), "");
+            }
+            ok(&["rm", "one"]);
+        }
     });
 }

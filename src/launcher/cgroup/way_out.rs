@@ -70,7 +70,7 @@ fn ways_of_limits_to_come(trees: &[Tree]) -> Vec<WayOut> {
     let bases = of_limits.filter_map(hierarchy::Hierarchy::base);
     let way_out = |base: PathBuf| {
         let places = vec![File::options().write(true).open(base.join("cgroup.procs")).ok()?];
-        let directory = OwnedFd::from(File::open(base).ok()?);
+        let directory = enclosed(File::open(base).ok()?);
         let ways = name.ancestors().filter(|way| !way.as_os_str().is_empty());
         let removed = ways.map(|way| Some((directory.try_clone().ok()?, way.as_os_str().to_owned())));
         Some(WayOut { places, removed: removed.collect::<Option<_>>()?, enabled: None })
