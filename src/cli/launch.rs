@@ -105,13 +105,21 @@ struct Standing {
 
 /// Claims the image, and takes from it what the arguments do not say.
 fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) -> Result<Standing, Error> {
+    if arguments.share.contains(&Shared::Pid) && !arguments.pid {
+        return Err(Error::Usage(
+            "--image wants a PID namespace, with which all of the container ends before what it has written goes: \
+             leave out --share pid"
+                .to_owned(),
+        ));
+    }
     let store = super::image::store(global)?;
     store.sweep()?;
     let record = store.image(image)?;
     let run = store.run_of(&record, &arguments.command, arguments.user.unwrap_or(User::Callers))?;
+    // A node's begins with the name of its lab, and none of those is empty.
     let name = match arguments.name.as_ref().filter(|_| arguments.keep) {
-        Some(name) => format!("launched@{name}"),
-        None => format!("container@{:016x}", u64::from_ne_bytes(crate::host::random_bytes()?)),
+        Some(name) => format!("@launched@{name}"),
+        None => format!("@container@{:016x}", u64::from_ne_bytes(crate::host::random_bytes()?)),
     };
     let claim = Claim {
         owner: format!("process {} (nslab launch)", std::process::id()),

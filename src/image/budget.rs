@@ -56,6 +56,11 @@ impl Budget {
         left.map(drop).map_err(|_| ImageError::TooLarge { limit: self.limit.to_string() })
     }
 
+    #[cfg(test)]
+    pub(super) fn entries_taken(&self) -> u64 {
+        MOST_ENTRIES - self.entries.load(Ordering::SeqCst)
+    }
+
     /// Takes one file or directory.
     pub(super) fn take_entry(&self) -> Result<(), ImageError> {
         let left = self.entries.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));

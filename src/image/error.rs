@@ -174,6 +174,9 @@ pub enum Refusal {
     /// A path that is too long for the kernel.
     #[error("has a path that is too long")]
     TooLong,
+    /// It is in more directories than anybody is to go through.
+    #[error("has a path of more than {0} names")]
+    TooDeep(usize),
 }
 
 impl ImageError {

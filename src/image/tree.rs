@@ -20,6 +20,9 @@ use std::rc::Rc;
 /// What a directory is that nobody has named, but others are in it.
 const DIRECTORY: Mode = Mode::from_bits_retain(0o755);
 
+/// How many names a path may have: who removes a tree has a file open for each directory on the way.
+const DEEPEST: usize = 200;
+
 /// How a directory is opened that is gone through.
 const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
@@ -48,6 +51,9 @@ impl Inside {
                 Component::ParentDir => return Err(Refusal::DotDot),
                 Component::RootDir | Component::Prefix(_) => return Err(Refusal::Absolute),
             }
+        }
+        if names.iter().count() > DEEPEST {
+            return Err(Refusal::TooDeep(DEEPEST));
         }
         Ok(Self(names))
     }
@@ -107,12 +113,18 @@ pub(super) struct Tree {
     root: OwnedFd,
     /// The directory that was asked for last: files come directory by directory.
     last: Option<(Inside, Rc<OwnedFd>)>,
+    /// How many directories were made since that was asked for that nobody has named.
+    unnamed: u64,
 }
 
 impl Tree {
     /// A directory that is there, and empty.
     pub(super) fn open(path: &Path) -> Result<Self, Errno> {
-        Ok(Self { root: openat(CWD, path, THROUGH.difference(OFlags::NOFOLLOW), Mode::empty())?, last: None })
+        Ok(Self {
+            root: openat(CWD, path, THROUGH.difference(OFlags::NOFOLLOW), Mode::empty())?,
+            last: None,
+            unnamed: 0,
+        })
     }
 
     /// A directory of the tree, made where it is missing.
@@ -140,9 +152,16 @@ impl Tree {
         }
     }
 
-    fn make_all(&self, path: &Inside) -> Result<OwnedFd, Trouble> {
-        self.walk(path, |directory, name| match mkdirat(directory, name, DIRECTORY) {
+    /// How many directories were made since this was asked last that are only named as those in which others are.
+    pub(super) fn take_unnamed(&mut self) -> u64 {
+        std::mem::take(&mut self.unnamed)
+    }
+
+    fn make_all(&mut self, path: &Inside) -> Result<OwnedFd, Trouble> {
+        let mut made_here = 0;
+        let found = self.walk(path, |directory, name| match mkdirat(directory, name, DIRECTORY) {
             Ok(()) => {
+                made_here += 1;
                 // Whatever the umask has made of it.
                 let made = enter(directory.as_fd(), name)?;
                 chmodat(directory, name, DIRECTORY, AtFlags::empty())?;
@@ -150,7 +169,9 @@ impl Tree {
             }
             Err(Errno::EXIST) => enter(directory.as_fd(), name),
             Err(errno) => Err(errno.into()),
-        })
+        });
+        self.unnamed += made_here;
+        found
     }
 
     fn walk(
@@ -229,11 +250,17 @@ impl Metadata {
         if let Some((uid, gid)) = self.owner {
             fchown(file, Some(uid), Some(gid))?;
         }
+        self.set_attributes(file)?;
+        fchmod(file, self.mode)?;
+        futimens(file, &self.times())
+    }
+
+    /// Sets the extended attributes of an open file.
+    pub(super) fn set_attributes(&self, file: BorrowedFd<'_>) -> Result<(), Errno> {
         for (name, value) in &self.attributes {
             fsetxattr(file, OsStr::from_bytes(name), value, XattrFlags::empty())?;
         }
-        fchmod(file, self.mode)?;
-        futimens(file, &self.times())
+        Ok(())
     }
 
     /// Sets what can be of what can't be opened; the name is known to be that of what was just made.

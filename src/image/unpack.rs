@@ -6,7 +6,7 @@
 
 use super::budget::Budget;
 use super::digest::Digest;
-use super::entry::{Entry, Kind, Part};
+use super::entry::{Attributes, Entry, Kind, Part};
 use super::error::{ImageError, Refusal};
 use super::fingerprint::Fingerprint;
 use super::tree::{self, Inside, Metadata, Tree, Trouble};
@@ -145,6 +145,9 @@ impl<'a> Unpacker<'a> {
             Err(Trouble::Refused(Refusal::ThroughFile | Refusal::ThroughLink)) if is_whiteout => return Ok(()),
             found => found.map_err(of_entry)?,
         };
+        for _ in 0..self.tree.take_unnamed() {
+            self.budget.take_entry()?;
+        }
         let directory = directory.as_fd();
         if is_whiteout {
             return self.take_away(directory, &parent, name).map_err(of_entry);
@@ -169,10 +172,7 @@ impl<'a> Unpacker<'a> {
                 self.fill(&file, (*bytes, parts), data, (from, &entry.path))?;
                 metadata.set(&file).map_err(|errno| of_entry(errno.into()))
             }
-            Kind::Directory => {
-                self.directories.insert(path, metadata);
-                Ok(())
-            }
+            Kind::Directory => self.remember(path, metadata).map_err(of_entry),
             kind => make_other(directory, name, kind, &metadata).map_err(|errno| of_entry(errno.into())),
         }
     }
@@ -224,7 +224,17 @@ impl<'a> Unpacker<'a> {
         if entry.kind != Kind::Directory {
             return Err(Trouble::from(Refusal::NoPath).of(&entry.path));
         }
-        self.directories.insert(Inside::default(), metadata);
+        self.remember(Inside::default(), metadata).map_err(|trouble| trouble.of(&entry.path))
+    }
+
+    /// Has a directory be what it is to be in the end. Its attributes are set at once: those of many may be more than memory.
+    fn remember(&mut self, path: Inside, mut metadata: Metadata) -> Result<(), Trouble> {
+        if !metadata.attributes.is_empty() {
+            let made = tree::reopen(self.tree.find(&path)?.as_fd())?;
+            metadata.set_attributes(made.as_fd())?;
+            metadata.attributes = Attributes::default();
+        }
+        self.directories.insert(path, metadata);
         Ok(())
     }
 

@@ -122,11 +122,15 @@ impl Nslab {
             Err(error) => Err(error.into()),
         };
         let state = lab.read()?;
-        if result.is_err() && is_nothing(&state, result.as_ref().err()) {
+        let is_nothing = result.is_err() && is_nothing(&state, result.as_ref().err());
+        // While the lab is locked: afterwards, another one may come up in its place.
+        let left = self.leave_images(&lab, state.spec().filter(|_| !is_nothing));
+        if is_nothing {
             apply::forget(lab).await?;
         }
-        self.leave_images(&spec.name, state.spec())?;
-        Ok(report(&spec.name, Some(spec), result?, started))
+        let outcome = result?;
+        left?;
+        Ok(report(&spec.name, Some(spec), outcome, started))
     }
 
     async fn lock_for_up(&self, lab: &LabName) -> Result<LockedLab, Error> {
@@ -181,8 +185,8 @@ impl Nslab {
         let _host = lock_host_network(&lab, None).await?;
         let Outcome { plan, ended, left_alone, notes: _, gaps: _, was_up: _ } =
             apply::down(&self.context(options), &lab).await?;
+        self.leave_images(&lab, None)?;
         apply::forget(lab).await?;
-        self.leave_images(&name, None)?;
         let removed = |op: &plan::Op| if let plan::Op::DeleteNetns(all) = op { all.len() } else { 0 };
         let namespaces = plan.steps.iter().map(|step| removed(&step.op)).sum();
         Ok(DownReport {

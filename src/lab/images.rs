@@ -62,12 +62,12 @@ impl Nslab {
         Ok(())
     }
 
-    /// Takes away what is left of a lab's containers that stood on images, and of others that are no more.
-    pub(super) fn leave_images(&self, lab: &LabName, spec: Option<&Spec>) -> Result<(), ImageError> {
+    /// Takes away what is left of a locked lab's containers that stood on images, and of others that are no more.
+    pub(super) fn leave_images(&self, lab: &LockedLab, spec: Option<&Spec>) -> Result<(), ImageError> {
         let stands = |node: &&Node| node.container.as_ref().is_some_and(|container| container.image.is_some());
         let standing = spec.into_iter().flat_map(|spec| &spec.nodes).filter(stands);
-        let standing: Vec<String> = standing.map(|node| place(lab, &node.name)).collect();
-        self.images().release(&format!("{lab}@"), &standing)?;
+        let standing: Vec<String> = standing.map(|node| place(lab.name(), &node.name)).collect();
+        self.images().release(lab.paths().directory(), &standing)?;
         self.images().sweep().map(drop)
     }
 }

@@ -333,8 +333,13 @@ pub(super) fn serve(launch: &Launch, guard: Guard) -> Result<Served, Failure> {
         Output::Callers => {
             let ended = run(launch, guard);
             // Nobody is in it any more.
-            root::remove_written(&launch.container.root)?;
-            ended.map(Served::Ended)
+            let removed = root::remove_written(&launch.container.root);
+            let ended = ended.map_err(|failure| failure.after(removed.clone()))?;
+            if let Err(failure) = removed {
+                // How the command has ended is what its caller has asked for.
+                say(&format!("{failure}: {}", failure.source.desc()));
+            }
+            Ok(Served::Ended(ended))
         }
         Output::Detached { directory, terminal, remove: _ } => {
             detach(launch, directory, *terminal, guard).map(Served::Started)

@@ -189,3 +189,48 @@ fn an_ordinary_user_has_images_too() {
         assert_eq!(usage["all_bytes"], 0);
     });
 }
+
+#[test]
+fn a_lab_of_the_same_name_elsewhere_leaves_what_is_another_ones() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let lab = write(host, "l.yaml", "name: l\nnodes: {n: {container: {image: a, command: sleep 1000}}}\n");
+        images.ok(&["up", &lab]);
+        images.ok(&["exec", "n", "--", "sh", "-c", "echo mine > /etc/said"]);
+        let other = host.scratch().join("other").to_str().unwrap().to_owned();
+        let said = images.fails(&["--state-dir", &other, "up", &lab], 1);
+        assert!(said.contains("l/n"), "{said}");
+        assert_eq!(images.names("containers"), ["l@n"]);
+        assert!(std::path::Path::new(&images.at("containers/l@n/files/upper/etc/said")).exists());
+        images.ok(&["down"]);
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+        // One that belongs to no lab is not called as if it belonged to that one.
+        let name = images.ok(&["launch", "--image", "a", "-d", "--", "sleep", "1000"]);
+        let lab = write(host, "c.yaml", "name: container\nnodes: {n: {container: {image: a, command: sleep 1000}}}\n");
+        images.ok(&["up", &lab]);
+        images.ok(&["down"]);
+        assert_eq!(images.names("containers").len(), 1);
+        images.ok(&["rm", name.trim()]);
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+    });
+}
+
+#[test]
+fn what_is_written_is_roots_as_it_was_whatever_the_umask_is() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        for user in [&[][..], &["-U"]] {
+            let mut command = vec!["launch", "--image", "a"];
+            command.extend(user);
+            command.extend(["stat", "-c", "%a", "/"]);
+            let mode = sh(&format!("stat -c %a {}", layer(&images)));
+            let command = command.join(" ");
+            let nslab = env!("CARGO_BIN_EXE_nslab");
+            let said = sh(&format!("umask 077; NSLAB_IMAGE_DIR={} {nslab} {command}", images.at("")));
+            assert_eq!(said, mode, "{user:?}");
+        }
+        // The end of the command is not that of the container, where it has no PID namespace.
+        let said = images.fails(&["launch", "--image", "a", "--share", "pid", "true"], 2);
+        assert!(said.contains("PID namespace"), "{said}");
+    });
+}

@@ -126,7 +126,7 @@ pub(super) fn make(directory: &Path, form: Form, tag: Option<&str>, making: &Mak
     let mut made = Made { config: config.unwrap_or_default().into(), ..Made::default() };
     for (blob, digest) in blobs.iter().zip(diff_ids) {
         let name = format!("layer {} of {}", blob.name.display(), files.name);
-        let (layer, contents) = match making.work.use_layer(&digest)? {
+        let (layer, contents) = match making.work.use_layer(&digest, making.devices)? {
             Some(there) => there,
             None => files.unpack(blob, digest, &name, making)?,
         };
@@ -134,7 +134,7 @@ pub(super) fn make(directory: &Path, form: Form, tag: Option<&str>, making: &Mak
             made.layers.clear();
         }
         // Where it is twice, the upper one says all that the lower one does; overlayfs takes a directory once.
-        made.layers.retain(|one: &LayerRecord| one.digest != digest);
+        made.layers.retain(|one: &LayerRecord| one.digest != layer.digest);
         made.layers.push(layer);
         made.left_out.join(&contents.left_out);
     }

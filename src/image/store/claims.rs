@@ -67,6 +67,11 @@ struct World {
 }
 
 impl World {
+    /// Whether a path means the same in both.
+    fn has_paths_of(&self, other: &Self) -> bool {
+        (&self.boot, &self.mounts) == (&other.boot, &other.mounts)
+    }
+
     fn here() -> Result<Self, ImageError> {
         let [boot, mounts, processes] =
             ["/proc/sys/kernel/random/boot_id", "/proc/self/ns/mnt", "/proc/self/ns/pid"].map(Path::new);
@@ -122,7 +127,7 @@ impl Store {
         let process = std::process::id();
         let mut layers: BTreeSet<Digest> = image.layers.iter().map(|layer| layer.digest).collect();
         if let Some(before) = read::<Claimed>(&footing.place.join(CLAIM))?.filter(Claimed::is_alive) {
-            if before.claim.record != claim.record {
+            if before.claim.record != claim.record || !before.world.has_paths_of(&World::here()?) {
                 return Err(ImageError::Claimed { name: name.to_owned(), owner: before.claim.owner });
             }
             // Until the container is made anew, it stands on what it has stood on.
@@ -136,17 +141,19 @@ impl Store {
         Ok(footing)
     }
 
-    /// Gives up the claims whose names begin so, but for those that still hold.
+    /// Gives up the claims of which this is the record, but for those that still hold. A name says nothing: others may have
+    /// written down containers that are called the same.
     ///
     /// # Errors
     /// When something can't be looked at or removed.
-    pub fn release(&self, beginning: &str, holding: &[String]) -> Result<(), ImageError> {
-        let is_meant = |name: &String| name.starts_with(beginning) && !holding.contains(name);
+    pub fn release(&self, record: &Path, holding: &[String]) -> Result<(), ImageError> {
         let place = self.root.join(PLACE);
-        for name in entries(&place)?.into_iter().filter(is_meant) {
+        for name in entries(&place)?.into_iter().filter(|name| !holding.contains(name)) {
             let _locked = self.lock()?;
             let place = place.join(name);
-            if read::<Claimed>(&place.join(CLAIM))?.is_none_or(|claimed| !claimed.claim.is_kept) {
+            let Some(claimed) = read::<Claimed>(&place.join(CLAIM))? else { continue };
+            let is_meant = claimed.claim.record.as_deref() == Some(record) && !claimed.claim.is_kept;
+            if is_meant && claimed.world.has_paths_of(&World::here()?) {
                 remove_tree(&place)?;
             }
         }

@@ -113,6 +113,7 @@ fn lock_of(work: &Path) -> Result<LockOf, ImageError> {
 /// A layer that is being made.
 pub(in crate::image) struct NewLayer {
     path: PathBuf,
+    devices: Devices,
 }
 
 impl NewLayer {
@@ -132,7 +133,12 @@ impl Work<'_> {
     }
 
     /// A layer of the store, which is to stay until this ends; `None` where there is none.
-    pub(in crate::image) fn use_layer(&self, digest: &Digest) -> Result<Option<(LayerRecord, Contents)>, ImageError> {
+    pub(in crate::image) fn use_layer(
+        &self,
+        digest: &Digest,
+        devices: Devices,
+    ) -> Result<Option<(LayerRecord, Contents)>, ImageError> {
+        let digest = &as_unpacked(*digest, devices);
         let locked = self.store.lock()?;
         let Some(contents) = locked.contents(digest)? else { return Ok(None) };
         self.pin(digest)?;
@@ -145,7 +151,7 @@ impl Work<'_> {
         budget: &'b Budget,
         devices: Devices,
     ) -> Result<(NewLayer, Unpacker<'b>), ImageError> {
-        let layer = NewLayer { path: self.directory()? };
+        let layer = NewLayer { path: self.directory()?, devices };
         let files = layer.files();
         DirBuilder::new().mode(0o755).create(&files).in_store("make", &files)?;
         // Whatever the umask says.
@@ -161,6 +167,7 @@ impl Work<'_> {
         digest: Digest,
         contents: &Contents,
     ) -> Result<LayerRecord, ImageError> {
+        let digest = as_unpacked(digest, layer.devices);
         write(&layer.path.join(CONTENTS), contents)?;
         // Once it is in its place nobody looks whether all of it is there.
         let directory = File::open(&layer.path).in_store("open", &layer.path)?;
@@ -193,6 +200,16 @@ impl Work<'_> {
     fn pin(&self, digest: &Digest) -> Result<(), ImageError> {
         let path = self.path.join(PINS).join(name_of(digest));
         File::create(&path).map(drop).in_store("make", &path)
+    }
+}
+
+/// What a layer goes by in the store, of which the archive has this digest: what becomes of devices, owners and attributes is not
+/// the same for everybody, and one is not to get what another one has asked for.
+fn as_unpacked(digest: Digest, devices: Devices) -> Digest {
+    match (rustix::process::geteuid().is_root(), devices) {
+        (true, Devices::LeaveOut) => digest,
+        (true, Devices::Make) => Digest::of(format!("{digest} with devices").as_bytes()),
+        (false, _) => Digest::of(format!("{digest} without owners").as_bytes()),
     }
 }
 

@@ -340,3 +340,16 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn directories_that_nobody_has_named_are_counted_and_not_without_end() {
+    let scratch = Scratch::new();
+    let budget = Budget::new("1G".parse().unwrap(), Cancel::default());
+    let unpacker = Unpacker::new(&scratch.at(""), &budget, Devices::LeaveOut).unwrap();
+    let archive = archive().file("a/b/c/file").done();
+    let stream = super::super::budget::Metered::new(&archive[..], &budget);
+    unpack_archive(unpacker, stream, "it").map(drop).unwrap();
+    assert_eq!(budget.entries_taken(), 4);
+    let deep = |names: usize| Inside::of(Path::new(&"a/".repeat(names))).map(drop);
+    assert_eq!((deep(200), deep(201)), (Ok(()), Err(Refusal::TooDeep(200))));
+}

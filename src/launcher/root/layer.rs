@@ -9,7 +9,7 @@ use crate::fault;
 use crate::launcher::failure::{During, Failure, Step};
 use crate::model::container::{Namespaces, Root, RootFileSystem, RootSource, Writes};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchown, fstat, mkdirat, openat};
+use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
@@ -205,6 +205,10 @@ fn directories(memory: &OwnedFd, lower: &OwnedFd) -> Result<[OwnedFd; 2], Errno>
     at("work", 0o700)?;
     let open = |name| openat(memory, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let directories = [open("upper")?, open("work")?];
+    if is_new {
+        // Whatever the umask has made of it.
+        fchmod(&directories[0], Mode::from_raw_mode(below.st_mode))?;
+    }
     let made = fstat(&directories[0])?;
     if is_new && (made.st_uid, made.st_gid) != (below.st_uid, below.st_gid) {
         match fchown(directories[0].as_fd(), Some(Uid::from_raw(below.st_uid)), Some(Gid::from_raw(below.st_gid))) {
