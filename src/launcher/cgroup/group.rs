@@ -30,7 +30,7 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
     let settings = limits::settings(limits, |controller| machine.version(controller))?;
     if let Some(root) = machine.systemds_root(&settings).filter(|_| geteuid().is_root()) {
         let (slice, directory) = (systemd::slice_of(name), root.mount.join(systemd::slice_place_of(name)));
-        systemd::make_slice(&slice, &format!("nslab {}", name.display()), limits)?;
+        systemd::make_slice(&slice, &format!("nslab {}", name.display()))?;
         if !systemd::has_come(|| directory.is_dir()) {
             return Err(CgroupError::Silent { action: format!("make {slice}"), seconds: NOTICE.as_secs() });
         }
