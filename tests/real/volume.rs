@@ -132,6 +132,23 @@ fn a_bind_shows_a_directory_and_propagation_is_as_the_volume_says() {
 }
 
 #[test]
+fn a_bind_forbids_what_its_sources_mount_forbids() {
+    ThrowAwayHost::run(|host| {
+        let at = host.scratch().join("src").display().to_string();
+        sh(&format!("mkdir {at}; mount -t tmpfs -o ro,nosuid,nodev,noexec none {at}"));
+        let mounts = "privileged: true, mounts: ['code:/code']";
+        ok(&["up", &lab(host, "  code: {kind: bind, source: ./src}\n", mounts, "")]);
+        let table = ok(&["exec", "zion", "--", "grep", " /code ", "/proc/self/mountinfo"]);
+        let options = table.split(' ').nth(5).unwrap();
+        for option in ["ro", "nosuid", "nodev", "noexec"] {
+            assert!(options.split(',').any(|one| one == option), "{option}: {table}");
+        }
+        ok(&["down"]);
+        sh(&format!("umount {at}"));
+    });
+}
+
+#[test]
 fn a_volume_that_is_to_be_another_restarts_its_containers_alone() {
     ThrowAwayHost::run(|host| {
         let before = host.as_it_is_now();
