@@ -244,7 +244,7 @@ pub async fn start_container(context: &Context, lab: &LockedLab, node: &NodeName
     if record.is_some_and(|record| record.is_alive()) {
         return Ok(());
     }
-    let effects = HostEffects::new(context.host.clone(), lab.paths().logs(), lab.name(), state.instance.clone());
+    let effects = HostEffects::new(context.host.clone(), lab.paths().clone(), lab.name(), state.instance.clone());
     effects.perform(&Op::StartContainer(Box::new(of.clone())), &context.stop).await?;
     for exec in resources.execs.iter().filter(|exec| exec.node == *node) {
         effects.perform(&Op::Run(exec.clone()), &context.stop).await?;

@@ -109,7 +109,7 @@ pub async fn down(context: &Context, lab: &LockedLab) -> Result<Outcome, ApplyEr
         other => other?,
     }
 
-    let effects = HostEffects::new(host.clone(), lab.paths().logs(), lab.name(), state.instance.clone());
+    let effects = HostEffects::new(host.clone(), lab.paths().clone(), lab.name(), state.instance.clone());
     let mut done = Done::default();
     let observed = match take_away(context, lab, &made, &plan, &effects, &mut done).await {
         // What failed before is the likelier reason, and is not to be lost over it.

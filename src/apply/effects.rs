@@ -6,7 +6,7 @@ use crate::host::{EndedProcess, Host, HostError};
 use crate::launcher::{self, Failure};
 use crate::model::{self, Exec, IfName, Instance, LabName, Netns, NodeName};
 use crate::plan::{LinkChange, Master, Op};
-use crate::state::StateError;
+use crate::state::{LabPaths, StateError};
 use crate::{directory, fault};
 use std::future::Future;
 use std::os::unix::process::ExitStatusExt;
@@ -120,7 +120,7 @@ pub trait Effects: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub struct HostEffects {
     host: Host,
-    logs: PathBuf,
+    paths: LabPaths,
     lab: LabName,
     instance: Option<Instance>,
     ended: Arc<Mutex<Vec<EndedProcess>>>,
@@ -138,11 +138,11 @@ pub struct Gap {
 }
 
 impl HostEffects {
-    /// The machine; the output of the nodes' commands goes to files in `logs`.
-    pub fn new(host: Host, logs: PathBuf, lab: &LabName, instance: Option<Instance>) -> Self {
+    /// The machine; the output of the nodes' commands goes to files in the lab's directory.
+    pub fn new(host: Host, paths: LabPaths, lab: &LabName, instance: Option<Instance>) -> Self {
         Self {
             host,
-            logs,
+            paths,
             lab: lab.clone(),
             instance,
             ended: Arc::default(),
@@ -184,6 +184,11 @@ impl HostEffects {
     pub(super) fn container_step(&self, node: &NodeName) -> (&'static str, String) {
         let instance = self.instance.as_ref().map(Instance::as_str).unwrap_or_default();
         (STEP, format!("{instance}/{node}/container"))
+    }
+
+    /// The cgroup of a node's that is no container, where it has one.
+    fn cgroup_of(&self, node: &NodeName) -> PathBuf {
+        model::cgroup_of(self.paths.state_directory(), self.lab.as_str(), node.as_str())
     }
 
     pub(super) fn host(&self) -> &Host {
@@ -274,11 +279,6 @@ impl Effects for HostEffects {
     }
 }
 
-/// The cgroup of a node's that is no container, where it has one.
-fn group_of(lab: &LabName, node: &NodeName) -> PathBuf {
-    ["nslab", lab.as_str(), node.as_str()].iter().collect()
-}
-
 /// Tells the processes of a node's command from others in the node.
 const STEP: &str = "NSLAB_STEP";
 
@@ -296,8 +296,9 @@ impl HostEffects {
 
         // A run that was stopped may have left some of it going.
         self.end_run(exec).await?;
-        directory::make_all(&self.logs).map_err(io)?;
-        let log = self.logs.join(format!("{}.{}", exec.node, exec.index));
+        let logs = self.paths.logs();
+        directory::make_all(&logs).map_err(io)?;
+        let log = logs.join(format!("{}.{}", exec.node, exec.index));
         let output = std::fs::File::create(&log).map_err(io)?;
         let in_group = |source| EffectError::Limits { what: format!("what runs in {node}"), source };
         let (name, value) = self.step(exec);
@@ -314,7 +315,7 @@ impl HostEffects {
             let entering = containers::entering(exec, record, (name, &value)).map_err(in_container)?;
             into(entering.0)?.spawn().map_err(io)?
         } else {
-            let inside = launcher::in_group(&group_of(&self.lab, &exec.node), &exec.argv).map_err(in_group)?;
+            let inside = launcher::in_group(&self.cgroup_of(&exec.node), &exec.argv).map_err(in_group)?;
             let [program, arguments @ ..] = inside.as_slice() else { return Ok(()) };
             let mut process = Command::new(program);
             process.args(arguments).env(name, value);

@@ -29,7 +29,7 @@ pub async fn part(context: &Context, lab: &LockedLab) -> Result<Outcome, ApplyEr
     if unseen(&parts, &observed).is_some() {
         plan = without_stopping(plan);
     }
-    let effects = HostEffects::new(context.host.clone(), lab.paths().logs(), lab.name(), state.instance.clone());
+    let effects = HostEffects::new(context.host.clone(), lab.paths().clone(), lab.name(), state.instance.clone());
     let mut done = Done::default();
     let observed = take_away(context, lab, &parts, &plan, &effects, &mut done).await?;
     let (mut left, _) = plan::destroy(&parts, &observed);
@@ -89,7 +89,7 @@ pub async fn part_without_journal(
         there.is_released = !uplink.holders.is_empty();
     }
     let (plan, _) = plan::destroy(parts, &observed);
-    let effects = HostEffects::new(context.host.clone(), paths.logs(), lab, None);
+    let effects = HostEffects::new(context.host.clone(), paths.clone(), lab, None);
     let mut done = Done::default();
     executor::run(&plan, |_| true, &effects, OnFailure::GoOn, &Stop::never(), &context.progress, &mut done).await;
     let observed = look(&context.host, lab, &[&parts.resources], Privilege::Full).await?;

@@ -53,7 +53,7 @@ pub async fn up(context: &Context, lab: &LockedLab, spec: &Spec) -> Result<Outco
     let while_running = made.clone().union(Made { executed: made.executed.clone(), ..record.made.clone() });
     lab.begin(&Pending { verb: Verb::Up, plan: plan.clone(), made: while_running.clone(), spec: Some(spec.clone()) })?;
 
-    let effects = HostEffects::new(host.clone(), lab.paths().logs(), &spec.name, Some(instance.clone()));
+    let effects = HostEffects::new(host.clone(), lab.paths().clone(), &spec.name, Some(instance.clone()));
     let mut done = Done::default();
     let work = Work {
         lab: &spec.name,

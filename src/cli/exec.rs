@@ -8,7 +8,7 @@ use crate::Error;
 use crate::host::enter::{self, EnterError};
 use crate::lab::{netns_of, not_running};
 use crate::launcher::{self, Entry, Record};
-use crate::model::{LabName, NodeName, PinName};
+use crate::model::{LabName, NodeName, PinName, cgroup_of};
 use crate::state::{LabState, StateRoot};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -61,7 +61,7 @@ fn try_become(global: &Global, node: &str, command: Option<&[OsString]>) -> Resu
         &of_shell
     };
     let netns = netns_of(&root, &lab, &node)?;
-    launcher::enter_group(&["nslab", lab.as_str(), node.as_str()].iter().collect::<std::path::PathBuf>())?;
+    launcher::enter_group(&cgroup_of(root.lab(&lab).state_directory(), lab.as_str(), node.as_str()))?;
     let environment = [("NSLAB_LAB", lab.as_str()), ("NSLAB_NODE", node.as_str())];
     Err(match enter::exec_replacing(&netns, command, &environment) {
         // The journal is read only when something is wrong: a lab of a thousand nodes has a large one.

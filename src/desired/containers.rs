@@ -22,8 +22,7 @@ pub(super) fn containers(
     (files, directories): (&[HostsFile], &[NameDirectory]),
     volumes: &[Volume],
 ) -> Vec<NodeContainer> {
-    // A lab's directory is in `labs` there.
-    let state = directory.ancestors().nth(2).unwrap_or(directory);
+    let state = state(directory);
     let mut all = Vec::new();
     for (node, names) in spec.nodes.iter().zip(directories) {
         let Some(wanted) = &node.container else { continue };
@@ -59,6 +58,11 @@ pub(super) fn containers(
         });
     }
     all
+}
+
+/// The state directory that a lab's directory is in: `labs` is between them.
+pub(super) fn state(directory: &Path) -> &Path {
+    directory.ancestors().nth(2).unwrap_or(directory)
 }
 
 /// The files by which the node knows names, over those of the root: where one that is not ours has none, nobody there reads them.

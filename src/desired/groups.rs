@@ -1,14 +1,15 @@
 //! The cgroups that no container makes for itself.
 
-use crate::model::LimitedGroup;
+use super::containers;
 use crate::model::container::Limits;
+use crate::model::{LimitedGroup, group_of};
 use crate::spec::Spec;
 use std::path::Path;
 
 /// That of the lab, where it is limited as a whole; and those of the nodes that are no containers and are limited, or are to be
-/// bounded with all others.
-pub(super) fn groups(spec: &Spec) -> Vec<LimitedGroup> {
-    let cgroup = Path::new("nslab").join(spec.name.as_str());
+/// bounded with all others. `directory` is the lab's.
+pub(super) fn groups(spec: &Spec, directory: &Path) -> Vec<LimitedGroup> {
+    let cgroup = group_of(containers::state(directory), spec.name.as_str());
     let is_limited = spec.limits != Limits::default();
     let of_lab = LimitedGroup { node: None, cgroup: cgroup.clone(), limits: spec.limits.clone() };
     let bare = spec.nodes.iter().filter(|node| node.container.is_none());
@@ -26,7 +27,10 @@ mod tests {
     use crate::desired::samples::{container, two_node};
 
     fn shown(spec: &Spec) -> Vec<String> {
-        groups(spec).iter().map(|group| format!("{}: {}", group.cgroup.display(), group.limits)).collect()
+        groups(spec, Path::new("/run/nslab/labs/two-node"))
+            .iter()
+            .map(|group| format!("{}: {}", group.cgroup.display(), group.limits))
+            .collect()
     }
 
     #[test]
@@ -41,5 +45,9 @@ mod tests {
         assert_eq!(shown(&spec), ["nslab/two-node: memory 100 MB", "nslab/two-node/net1: 9 processes"]);
         spec.nodes[1].container = None;
         assert_eq!(shown(&spec)[2], "nslab/two-node/net2: no limit");
+        // A lab of that name in another state directory is another lab.
+        let elsewhere = groups(&spec, Path::new("/tmp/a/labs/two-node"));
+        assert_eq!(elsewhere[0].cgroup, Path::new("nslab/two-node@9eb5573a"));
+        assert_eq!(elsewhere[1].cgroup, Path::new("nslab/two-node@9eb5573a/net1"));
     }
 }

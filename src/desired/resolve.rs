@@ -58,7 +58,7 @@ pub fn resolve(
         name_directories,
         execs: nodes::execs(spec, directory),
         containers,
-        groups: groups::groups(spec),
+        groups: groups::groups(spec, directory),
         volumes,
         host_bridge: uplink.bridge,
         uplink: uplink.uplink,

@@ -15,7 +15,9 @@ use std::path::Path;
 pub fn limit(directory: &Path, limits: &Limits) -> Result<(), Failure> {
     let ended = || Step::of("limit the container: it has ended").failed()(Errno::ESRCH);
     let record = Record::read(directory)?.filter(Record::is_alive).ok_or_else(ended)?;
-    match cgroup(&record)? {
+    let before = limits_now(&record)?;
+    let cgroup = cgroup(&record)?;
+    match &cgroup {
         Some(cgroup) => cgroup.change(limits)?,
         None if limits.is_none() => {}
         None => {
@@ -25,7 +27,11 @@ pub fn limit(directory: &Path, limits: &Limits) -> Result<(), Failure> {
     }
     let mut launch = record.launch;
     launch.container.limits = limits.clone();
-    record::write(directory, record::names::CONTAINER, &launch)
+    let written = record::write(directory, record::names::CONTAINER, &launch);
+    if let (Err(_), Some(cgroup)) = (&written, cgroup) {
+        cgroup.change(&before)?;
+    }
+    written
 }
 
 /// What the kernel holds the container of a record to: what is written down, as long as nobody has changed it behind nslab's back

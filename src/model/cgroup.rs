@@ -6,17 +6,23 @@ use std::path::{Path, PathBuf};
 /// The state directory where nobody names another.
 pub(crate) const STATE_DIRECTORY: &str = "/run/nslab";
 
-/// The cgroup of a container that is written down in a state directory: `nslab/GROUP/NAME`. Other state directories than the usual
-/// one may have things of the same names at the same time, so that the group carries a number of theirs (`GROUP@NUMBER`); no name
-/// of a lab or a container has an `@`.
+/// The cgroup of a container or a node that is written down in a state directory: `nslab/GROUP/NAME`.
 #[must_use]
 pub fn cgroup_of(state: &Path, group: &str, name: &str) -> PathBuf {
+    group_of(state, group).join(name)
+}
+
+/// The cgroup that those of a lab are in: `nslab/GROUP`. Other state directories than the usual one may have things of the same
+/// names at the same time, so that the group carries a number of theirs (`GROUP@NUMBER`); no name of a lab or a container has an
+/// `@`.
+#[must_use]
+pub fn group_of(state: &Path, group: &str) -> PathBuf {
     let group = if state == Path::new(STATE_DIRECTORY) {
         group.to_owned()
     } else {
         format!("{group}@{:08x}", hash::stable(&state.to_string_lossy()) & 0xffff_ffff)
     };
-    ["nslab", &group, name].iter().collect()
+    ["nslab", &group].iter().collect()
 }
 
 #[cfg(test)]

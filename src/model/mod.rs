@@ -33,7 +33,7 @@ mod volume;
 
 pub use advertisement::{Advertised, Advertiser, Autoconfigured, ParseAdvertisedError, SLAAC_PREFIX_LENGTH, accept_ra};
 pub(crate) use cgroup::STATE_DIRECTORY;
-pub use cgroup::cgroup_of;
+pub use cgroup::{cgroup_of, group_of};
 pub use client_id::{ClientId, ParseClientIdError};
 pub use dhcp::{DhcpClient, Leased, ParseLeasedError};
 pub use holder::{ClientKind, ClientProcess, Holder, Profile, Reach};

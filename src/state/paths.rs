@@ -117,6 +117,11 @@ impl LabPaths {
         &self.directory
     }
 
+    /// The state directory.
+    pub fn state_directory(&self) -> &Path {
+        self.directory.ancestors().nth(2).unwrap_or(&self.directory)
+    }
+
     /// The lock that whoever changes the lab holds.
     pub fn lock(&self) -> PathBuf {
         self.directory.join(LOCK)

@@ -2,9 +2,9 @@
 
 use crate::support::cgroups::Cgroups;
 use crate::support::rootfs::busybox;
-use crate::support::run::{fails, json, ok, sh, write};
+use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::walk::topology;
-use crate::support::{ThrowAwayHost, wait_until};
+use crate::support::{ThrowAwayHost, nslab, wait_until};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
@@ -198,5 +198,23 @@ fn a_nodes_limits_change_in_place_and_outlive_a_restart() {
         assert!(fails(&["limit", "matrix/nobody"], 2).contains("those of matrix are zion, moon"));
         ok(&["down"]);
         assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn a_limit_that_can_not_be_written_down_is_put_back() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        let cgroups = Cgroups::mount(host);
+        ok(&["launch", "--detach", "--name", "zion", "--rootfs", &root, "--pids", "50", "sleep", "4402"]);
+        let directory = "/run/nslab/launched/zion";
+        sh(&format!("mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}"));
+        let refused = nslab(["limit", "zion", "--pids", "60"]).output().unwrap();
+        assert!(!refused.status.success() && text(&refused).contains("Read-only"), "{}", text(&refused));
+        assert_eq!(cgroups.read("nslab/launched/zion", "pids.max"), "50");
+        sh(&format!("umount {directory}"));
+        ok(&["limit", "zion", "--pids", "60"]);
+        assert_eq!(cgroups.read("nslab/launched/zion", "pids.max"), "60");
+        ok(&["rm", "zion"]);
     });
 }

@@ -194,3 +194,30 @@ fn wherever_a_command_is_killed_no_cgroup_is_left_in_the_end() {
         assert!(points.iter().all(|point| *point > 10), "only {points:?} points");
     });
 }
+
+#[test]
+fn a_lab_of_the_same_name_in_another_state_directory_has_limits_of_its_own() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let text = |node: &str, pids: u32, own: u32| {
+            let exec = "exec: ['cat /proc/self/cgroup > /tmp/where']";
+            format!("name: matrix\nlimits: {{pids: {pids}}}\nnodes: {{{node}: {{limits: {{pids: {own}}}, {exec}}}}}\n")
+        };
+        let here = topology(host, "here.yaml", &text("plain", 90, 80));
+        let there = topology(host, "there.yaml", &text("other", 70, 60));
+        let state = host.scratch().join("state").display().to_string();
+        let elsewhere = |arguments: &[&str]| ok(&[&["--state-dir", &state], arguments].concat());
+        ok(&["up", &here]);
+        elsewhere(&["up", &there]);
+        let is_elsewhere = |text: &str| text.contains("/nslab/matrix@") && text.contains("/other\n");
+        assert!(is_elsewhere(&sh("cat /tmp/where; rm /tmp/where")));
+        assert!(is_elsewhere(&elsewhere(&["exec", "other", "--", "cat", "/proc/self/cgroup"])));
+        assert_eq!(cgroups.read("nslab/matrix", "pids.max"), "90");
+        assert!(elsewhere(&["limit", "--whole"]).contains("70"));
+        elsewhere(&["down"]);
+        assert_eq!(cgroups.read("nslab/matrix", "pids.max"), "90");
+        assert_eq!(cgroups.read("nslab/matrix/plain", "pids.max"), "80");
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}

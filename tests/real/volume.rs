@@ -132,6 +132,23 @@ fn a_bind_shows_a_directory_and_propagation_is_as_the_volume_says() {
 }
 
 #[test]
+fn a_bind_forbids_what_its_sources_mount_forbids() {
+    ThrowAwayHost::run(|host| {
+        let at = host.scratch().join("src").display().to_string();
+        sh(&format!("mkdir {at}; mount -t tmpfs -o ro,nosuid,nodev,noexec none {at}"));
+        let mounts = "privileged: true, mounts: ['code:/code']";
+        ok(&["up", &lab(host, "  code: {kind: bind, source: ./src}\n", mounts, "")]);
+        let table = ok(&["exec", "zion", "--", "grep", " /code ", "/proc/self/mountinfo"]);
+        let options = table.split(' ').nth(5).unwrap();
+        for option in ["ro", "nosuid", "nodev", "noexec"] {
+            assert!(options.split(',').any(|one| one == option), "{option}: {table}");
+        }
+        ok(&["down"]);
+        sh(&format!("umount {at}"));
+    });
+}
+
+#[test]
 fn a_volume_that_is_to_be_another_restarts_its_containers_alone() {
     ThrowAwayHost::run(|host| {
         let before = host.as_it_is_now();
@@ -219,5 +236,28 @@ fn a_volume_goes_into_containers_that_run_and_out_again() {
         ok(&["down"]);
         before.assert_as_it_was("after down");
         assert_eq!(seen_in("attached-to-two"), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn wherever_the_last_volumes_removal_is_killed_nothing_is_left_in_the_end() {
+    ThrowAwayHost::run(|host| {
+        let before = host.as_it_is_now();
+        let with = write(host, "with.yaml", "name: matrix\nvolumes: {shared: {kind: tmpfs}}\nnodes: {a: }\n");
+        let without = write(host, "without.yaml", "name: matrix\nnodes: {a: }\n");
+        let mut last = 0;
+        for point in 1.. {
+            ok(&["up", &with]);
+            let killed = nslab(["up", &without]).env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
+            ok(&["up", &without]);
+            assert!(!Path::new("/run/nslab/labs/matrix/volumes").exists(), "point {point}");
+            ok(&["down"]);
+            last = point;
+            if killed.status.success() {
+                break;
+            }
+        }
+        assert!(last > 4, "only {last} points");
+        before.assert_as_it_was("after all");
     });
 }

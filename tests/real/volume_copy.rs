@@ -151,6 +151,38 @@ fn a_hostile_containers_links_lead_nowhere_but_into_it() {
     });
 }
 
+/// What process 1 has open may be from outside, and a process that comes in as the machine's root may open it there.
+#[test]
+fn a_hostile_containers_links_into_proc_are_not_followed() {
+    ThrowAwayHost::run(|host| {
+        lab(host, "tmpfs: [/data]");
+        let file = write(host, "mine", "mine\n");
+        let back = format!("{file}.back");
+        let refused = |arguments: [&str; 3], to: &str| {
+            let told = nslab(arguments).output().unwrap();
+            assert!(!told.status.success() && text(&told).contains("can't open /data/x"), "{to}: {}", text(&told));
+        };
+        let link = |to: &str| ok(&["exec", "zion", "--", "ln", "-sfn", to, "/data/x"]);
+        for to in ["/proc/1/fd/1", "/proc/1/exe", "/proc/1/root/bin", "/proc/1/cwd"] {
+            link(to);
+            refused(["cp", "zion:/data/x", &back], to);
+            assert!(!Path::new(&back).exists());
+        }
+        for to in ["/proc/1/root", "/proc/1/cwd", "/proc/1/root/data"] {
+            link(to);
+            refused(["cp", &file, "zion:/data/x"], to);
+            refused(["cp", &file, "zion:/data/x/new"], to);
+            let (at, program) = (host.scratch().display(), env!("CARGO_BIN_EXE_nslab"));
+            let said = sh(&format!("tar -C {at} -cf - mine | {program} cp - zion:/data/x 2>&1 || echo code $?"));
+            assert!(said.contains("can't open /data/x") && said.contains("code"), "{to}: {said}");
+        }
+        // Outside, links are the caller's own.
+        ok(&["cp", &format!("/proc/self/root{file}"), "zion:/data/file"]);
+        assert_eq!(ok(&["exec", "zion", "--", "cat", "/data/file"]), "mine\n");
+        ok(&["down"]);
+    });
+}
+
 #[test]
 fn in_a_user_namespace_files_are_those_of_its_root() {
     ThrowAwayHost::run(|host| {

@@ -8,6 +8,7 @@ use crate::model::{Propagation, Volume, VolumeKind, VolumeLimits};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use rustix::fs::CWD;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_string,
@@ -111,11 +112,13 @@ pub(super) fn attach(volume: &Volume, tree: &OwnedFd) -> Result<(), HostError> {
 /// What can't be done in it, and who sees what is mounted in it. One that can't be copied is copied from here all the same.
 fn set(volume: &Volume, at: &Path) -> Result<(), Errno> {
     let VolumeLimits { read_only, nosuid, nodev, noexec } = volume.limits;
+    // What the source's own mount forbids stays so: those that are not named here, the kernel takes away.
+    let there = statvfs(at)?.flags();
     let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT;
-    flags.set(MsFlags::MS_RDONLY, read_only);
-    flags.set(MsFlags::MS_NOSUID, nosuid);
-    flags.set(MsFlags::MS_NODEV, nodev);
-    flags.set(MsFlags::MS_NOEXEC, noexec);
+    flags.set(MsFlags::MS_RDONLY, read_only || there.contains(FsFlags::ST_RDONLY));
+    flags.set(MsFlags::MS_NOSUID, nosuid || there.contains(FsFlags::ST_NOSUID));
+    flags.set(MsFlags::MS_NODEV, nodev || there.contains(FsFlags::ST_NODEV));
+    flags.set(MsFlags::MS_NOEXEC, noexec || there.contains(FsFlags::ST_NOEXEC));
     mount(None::<&str>, at, None::<&str>, flags, None::<&str>)?;
     let propagation = match volume.propagation {
         Propagation::Private | Propagation::Unbindable => MsFlags::MS_PRIVATE,

@@ -66,8 +66,13 @@ fn mounted() -> Result<BTreeSet<PathBuf>, HostError> {
 
 /// Whether something is mounted there; to be called in the namespace, whose root is a file system that nothing else is in.
 fn is_mounted(path: &Path) -> bool {
-    let device = |path: &Path| std::fs::symlink_metadata(path).map(|file| file.dev()).ok();
-    device(path).is_some_and(|there| Some(there) != device(Path::new("/")))
+    let look = |path: &Path| std::fs::symlink_metadata(path).map(|file| file.dev());
+    match (look(path), look(Path::new("/"))) {
+        (Ok(there), Ok(root)) => there != root,
+        // What does not answer any more, as a server's that is gone, is mounted all the same.
+        (Err(error), _) => error.kind() != io::ErrorKind::NotFound,
+        (Ok(_), Err(_)) => false,
+    }
 }
 
 /// To be called in the namespace.
@@ -82,5 +87,17 @@ fn unmount(path: &Path) -> Result<(), HostError> {
     match std::fs::remove_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result.on_file("remove", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_looked_at_counts_as_mounted() {
+        assert!(is_mounted(Path::new("/proc/self")));
+        assert!(!is_mounted(Path::new("/no-such-directory")));
+        assert!(is_mounted(Path::new("/dev/null/below")), "neither is it there, nor is it known that it is not");
     }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// How often is looked for processes that were born where they are to be moved from.
-const ROUNDS: u32 = 1000;
+pub(super) const ROUNDS: u32 = 1000;
 
 impl Cgroup {
     /// What the kernel limits it to, whoever has said so.

@@ -30,7 +30,7 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
     let settings = limits::settings(limits, |controller| machine.version(controller))?;
     if let Some(root) = machine.systemds_root(&settings).filter(|_| geteuid().is_root()) {
         let (slice, directory) = (systemd::slice_of(name), root.mount.join(systemd::slice_place_of(name)));
-        systemd::make_slice(&slice, &format!("nslab {}", name.display()), limits)?;
+        systemd::make_slice(&slice, &format!("nslab {}", name.display()))?;
         if !systemd::has_come(|| directory.is_dir()) {
             return Err(CgroupError::Silent { action: format!("make {slice}"), seconds: NOTICE.as_secs() });
         }
@@ -196,8 +196,17 @@ pub(super) fn remove_slice_of(scope: &Path) -> Result<(), CgroupError> {
     slice.filter(of_nslab).map_or(Ok(()), |(_, name)| systemd::stop(name))
 }
 
+/// Moves all that is in one cgroup, and below, to one that it is in; whoever is born meanwhile as well. Who removes it says who would
+/// not go.
 fn take_out(from: &Path, to: &Path) -> Result<(), CgroupError> {
-    members::of_all(from)?.into_iter().try_for_each(|pid| members::add(to, pid))
+    for _ in 0..change::ROUNDS {
+        let pids = members::of_all(from)?;
+        if pids.is_empty() {
+            break;
+        }
+        pids.into_iter().try_for_each(|pid| members::add(to, pid))?;
+    }
+    Ok(())
 }
 
 /// The root of the hierarchy that a directory of systemd's is in.

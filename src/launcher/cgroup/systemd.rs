@@ -203,26 +203,24 @@ pub(super) fn stop(unit: &str) -> Result<(), CgroupError> {
     })
 }
 
-/// Has systemd make a slice with these limits, where it has none of that name; otherwise hold it to them.
-pub(super) fn make_slice(slice: &str, description: &str, limits: &Limits) -> Result<(), CgroupError> {
+/// Has systemd make a slice, where it has none of that name. Nothing is limited by that: who does it looks whether there is room
+/// before, or the kernel would kill what is in there.
+pub(super) fn make_slice(slice: &str, description: &str) -> Result<(), CgroupError> {
     let action = format!("make {slice}");
-    let is_there = in_runtime(&action, async {
+    in_runtime(&action, async {
         let failed = |source| CgroupError::Bus { action: action.clone(), source };
         let connection = connect().await.map_err(failed)?;
-        let mut properties = vec![
+        let properties = vec![
             ("Description", Variant::from(description)),
             ("MemoryAccounting", Variant::from(true)),
             ("TasksAccounting", Variant::from(true)),
         ];
-        let limits = super::limits::properties(limits);
-        properties.extend(limits.into_iter().map(|(name, value)| (name, Variant::from(value))));
         let auxiliary: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
         match call(&connection, "StartTransientUnit", &(slice, "fail", properties, auxiliary)).await {
-            Err(error) if is_answer(&error, "org.freedesktop.systemd1.UnitExists") => Ok(true),
-            result => result.map(|()| false).map_err(failed),
+            Err(error) if is_answer(&error, "org.freedesktop.systemd1.UnitExists") => Ok(()),
+            result => result.map_err(failed),
         }
-    })?;
-    if is_there { set_properties(slice, limits) } else { Ok(()) }
+    })
 }
 
 /// Has systemd hold a unit to these limits, until it is stopped.

@@ -14,6 +14,7 @@ use super::record::Record;
 use super::sys::{self, Doubled};
 use nix::errno::Errno;
 use nix::sys::wait::waitpid;
+use rustix::fs::ResolveFlags;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -26,6 +27,26 @@ pub enum Outside<'a> {
     Path(&'a Path),
     /// An archive as tar(1) has them, on standard input or output.
     Archive,
+}
+
+/// Where a path is looked up that was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    /// In the container.
+    Inside,
+    /// Where the caller is.
+    Outside,
+}
+
+impl Side {
+    /// The links in /proc (proc_pid_fd(5), proc_pid_root(5)) are no names: they lead to what a process has, be that outside. The one
+    /// inside may follow those of process 1, which its own processes can't; a link of the container's is not to lead it there.
+    fn resolve(self) -> ResolveFlags {
+        match self {
+            Self::Inside => ResolveFlags::NO_MAGICLINKS,
+            Self::Outside => ResolveFlags::empty(),
+        }
+    }
 }
 
 /// What was left out, in words: files that are neither regular, nor directories, nor symbolic links.
@@ -43,13 +64,15 @@ type Copied = Result<LeftOut, Failure>;
 pub fn copy_out(record: &Record, path: &Path, to: Outside<'_>) -> Copied {
     let path = absolute(path);
     match to {
-        Outside::Archive => in_container(record, || pack::pack(&path, path.file_name(), std::io::stdout().lock())),
+        Outside::Archive => {
+            in_container(record, || pack::pack(Side::Inside, &path, path.file_name(), std::io::stdout().lock()))
+        }
         Outside::Path(to) => {
-            let target = Target::at(to, path.file_name())?;
+            let target = Target::at(Side::Outside, to, path.file_name())?;
             let (mut reader, writer) = std::io::pipe().during(pipe)?;
             let (own, theirs) = beside(
                 record,
-                || pack::pack(&path, Some(unpack::TOP.as_ref()), writer),
+                || pack::pack(Side::Inside, &path, Some(unpack::TOP.as_ref()), writer),
                 || {
                     let unpacked = unpack::unpack(&target, Top::Replaced, false, &mut reader);
                     drop(reader);
@@ -71,7 +94,7 @@ pub fn copy_in(record: &Record, path: &Path, from: Outside<'_>) -> Copied {
     let path = absolute(path);
     match from {
         Outside::Archive => in_container(record, || {
-            let target = Target::directory(&path)?;
+            let target = Target::directory(Side::Inside, &path)?;
             unpack::unpack(&target, Top::Kept, true, std::io::stdin().lock())
         }),
         Outside::Path(from) => {
@@ -79,10 +102,10 @@ pub fn copy_in(record: &Record, path: &Path, from: Outside<'_>) -> Copied {
             let (own, theirs) = beside(
                 record,
                 || {
-                    let target = Target::at(&path, from.file_name())?;
+                    let target = Target::at(Side::Inside, &path, from.file_name())?;
                     unpack::unpack(&target, Top::Replaced, true, reader)
                 },
-                || pack::pack(from, Some(unpack::TOP.as_ref()), writer),
+                || pack::pack(Side::Outside, from, Some(unpack::TOP.as_ref()), writer),
             )?;
             better(own, theirs)
         }

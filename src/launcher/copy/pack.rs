@@ -1,10 +1,10 @@
 //! A file or a directory as an archive. Names below the one that was given are looked up one by one, and no symbolic link among
 //! them is followed: it is copied as it is.
 
-use super::LeftOut;
+use super::{LeftOut, Side};
 use crate::launcher::failure::{During, Failure, Step};
 use nix::errno::Errno;
-use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
+use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, openat2, readlinkat};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -27,10 +27,11 @@ struct Packer<W: Write> {
 
 /// Packs what is at a path under this name; without one, what is in that directory. A symbolic link at the path itself is
 /// followed.
-pub(super) fn pack(path: &Path, name: Option<&OsStr>, to: impl Write) -> Result<LeftOut, Failure> {
+pub(super) fn pack(side: Side, path: &Path, name: Option<&OsStr>, to: impl Write) -> Result<LeftOut, Failure> {
     let mut packer = Packer { archive: Builder::new(to), left_out: LeftOut::new() };
     let opened = || Step::Open { path: path.to_owned() };
-    let found = openat(CWD, path, LOOK, Mode::empty()).during(opened)?;
+    let open = |flags: OFlags| openat2(CWD, path, flags, Mode::empty(), side.resolve());
+    let found = open(LOOK).during(opened)?;
     let stat = fstat(&found).during(opened)?;
     let inside = name.map(PathBuf::from);
     match (FileType::from_raw_mode(stat.st_mode), inside) {
@@ -38,11 +39,11 @@ pub(super) fn pack(path: &Path, name: Option<&OsStr>, to: impl Write) -> Result<
             if let Some(inside) = &inside {
                 packer.add(EntryType::Directory, &stat, inside, path, &mut std::io::empty())?;
             }
-            let directory = openat(CWD, path, READ.difference(OFlags::NOFOLLOW) | OFlags::DIRECTORY, Mode::empty());
+            let directory = open(READ.difference(OFlags::NOFOLLOW) | OFlags::DIRECTORY);
             packer.directory(&directory.during(opened)?, &inside.unwrap_or_default(), path)?;
         }
         (FileType::RegularFile, Some(inside)) => {
-            let file = openat(CWD, path, READ.difference(OFlags::NOFOLLOW), Mode::empty()).during(opened)?;
+            let file = open(READ.difference(OFlags::NOFOLLOW)).during(opened)?;
             packer.file(file, &inside, path)?;
         }
         _ => {

@@ -1,12 +1,12 @@
 //! What is in an archive, as files. Nothing that it says is believed: each name is looked up in the directory before it, and where
 //! a symbolic link is in the way, nothing is followed.
 
-use super::{LeftOut, copy_exactly};
+use super::{LeftOut, Side, copy_exactly};
 use crate::launcher::failure::{During, Failure, Step};
 use nix::errno::Errno;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, Timespec, Timestamps, fchmod, fstat, ftruncate, futimens, linkat, mkdirat,
-    openat, statat, symlinkat, unlinkat,
+    openat, openat2, statat, symlinkat, unlinkat,
 };
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -43,15 +43,15 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 impl Target {
     /// In the directory of this path, under its own name; or, where there is no such directory, beside it under the path's, as
     /// cp(1) does it.
-    pub(super) fn at(path: &Path, own_name: Option<&OsStr>) -> Result<Self, Failure> {
+    pub(super) fn at(side: Side, path: &Path, own_name: Option<&OsStr>) -> Result<Self, Failure> {
         let opened = || Step::Open { path: path.to_owned() };
-        match openat(CWD, path, DIRECTORY, Mode::empty()) {
+        match openat2(CWD, path, DIRECTORY, Mode::empty(), side.resolve()) {
             Ok(directory) => Ok(Self { directory, path: path.to_owned(), name: own_name.map(OsStr::to_owned) }),
             // What ends in a slash is to be a directory.
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if !ends_in_slash(path) => {
                 let name = path.file_name().ok_or(Errno::ENOENT).during(opened)?;
                 let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                let target = Self::directory(parent.unwrap_or(Path::new(".")))?;
+                let target = Self::directory(side, parent.unwrap_or(Path::new(".")))?;
                 Ok(Self { name: Some(name.to_owned()), ..target })
             }
             Err(errno) => Err(errno).during(opened),
@@ -59,8 +59,9 @@ impl Target {
     }
 
     /// In this directory.
-    pub(super) fn directory(path: &Path) -> Result<Self, Failure> {
-        let directory = openat(CWD, path, DIRECTORY, Mode::empty()).during(|| Step::Open { path: path.to_owned() })?;
+    pub(super) fn directory(side: Side, path: &Path) -> Result<Self, Failure> {
+        let directory = openat2(CWD, path, DIRECTORY, Mode::empty(), side.resolve())
+            .during(|| Step::Open { path: path.to_owned() })?;
         Ok(Self { directory, path: path.to_owned(), name: None })
     }
 }

@@ -20,9 +20,12 @@ pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a Pat
         new.insert(wanted.at.as_path());
     }
     let desired: HashSet<_> = world.desired.volumes.iter().map(|wanted| &wanted.at).collect();
-    for made in world.made.resources.volumes.iter().filter(|made| !desired.contains(&made.at) && is_there(made)) {
+    // With the last one, the namespace goes: that may be all that is left, where nslab was killed before.
+    let is_left =
+        |made: &Volume| desired.is_empty() && world.observed.volumes.contains_key(&made.namespace) || is_there(made);
+    for made in world.made.resources.volumes.iter().filter(|made| !desired.contains(&made.at) && is_left(made)) {
         // Undone, it is empty: but who had it can be started again.
-        let undo = vec![Op::AddVolume(made.clone())];
+        let undo = if is_there(made) { vec![Op::AddVolume(made.clone())] } else { Vec::new() };
         steps.push(Stage::RemoveNamespaces, Reason::Gone, Op::RemoveVolume(made.clone()), undo);
     }
     new
@@ -67,5 +70,17 @@ mod tests {
         machine.run(&plan).unwrap();
         assert_eq!(machine.observed, Observed::default());
         assert_eq!(destroy(&made, &machine.observed).0, Plan::default());
+    }
+    #[test]
+    fn the_namespace_of_the_last_one_goes_though_it_is_empty() {
+        let made = Made { resources: of("/a"), ..Made::default() };
+        let mut machine = Machine::default();
+        machine.observed.volumes.insert(volume("/a").namespace, std::collections::BTreeSet::new());
+        let plan = diff(&Resources::default(), &made, &machine.observed).unwrap();
+        let ops: Vec<&Op> = plan.steps.iter().map(|step| &step.op).collect();
+        assert_eq!(ops, [&Op::RemoveVolume(volume("/a"))]);
+        machine.run(&plan).unwrap();
+        assert_eq!(machine.observed, Observed::default());
+        assert_eq!(diff(&Resources::default(), &made, &machine.observed), Ok(Plan::default()));
     }
 }
