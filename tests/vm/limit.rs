@@ -1,5 +1,6 @@
 //! Limits in the hands of systemd: slices for labs, scopes for their containers.
 
+use crate::networkd::alone;
 use crate::support::run::{json, ok, sh};
 use crate::support::wait_until;
 use std::time::Duration;
@@ -16,6 +17,7 @@ nodes:
 
 #[test]
 fn a_lab_is_a_slice_with_a_scope_for_each_container() {
+    let _alone = alone();
     let file = std::env::temp_dir().join("matrix.yaml");
     std::fs::write(&file, LAB).unwrap();
     let file = file.to_str().unwrap();

@@ -15,8 +15,13 @@ const SOON: Duration = Duration::from_secs(60);
 /// Its restarts that systemd allows within ten seconds are five.
 const ROUNDS: usize = 7;
 
-/// Held by the test that has the machine's systemd-networkd.
+/// Held by the test that has the machine's systemd-networkd, or what is nslab's in the machine's /run.
 static MACHINE: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test has the machine; one that failed has let go of all.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// systemd-networkd with a file of ours, until this is dropped.
 struct Networkd {
@@ -26,8 +31,7 @@ struct Networkd {
 impl Networkd {
     /// Has it take what is in the street by these names, and waits until it has the NIC.
     fn take(names: &str, street: impl FnOnce() -> Street) -> (Self, Street) {
-        // One that failed has let go of all.
-        let this = Self { _alone: MACHINE.lock().unwrap_or_else(PoisonError::into_inner) };
+        let this = Self { _alone: alone() };
         let street = street();
         sh(&format!(
             "mkdir -p /etc/systemd/network
