@@ -22,7 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("state", &["model", "spec", "plan", "directory"]),
     ("host", &["model", "observed", "directory"]),
     ("launcher", &["model", "observed", "directory"]),
-    ("image", &["model"]),
+    ("image", &["model", "directory"]),
     ("observe", &["model", "desired", "observed", "host", "launcher"]),
     ("apply", &["model", "spec", "desired", "observed", "plan", "state", "host", "launcher", "observe", "directory"]),
     ("check", &["model", "spec", "host"]),

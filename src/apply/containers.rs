@@ -210,8 +210,8 @@ fn ended(what: &str) -> Failure {
     Step::of(what).failed()(Errno::ECHILD)
 }
 
-fn forget(directory: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
+fn forget(path: &Path) -> std::io::Result<()> {
+    match directory::remove_all(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result,
     }

@@ -82,7 +82,7 @@ impl LockedRoot {
             other => file("remove", &path, other)?,
         }
         fault::point(|| "while removing the container's directory".into());
-        file("remove", &gone, std::fs::remove_dir_all(&gone))
+        file("remove", &gone, directory::remove_all(&gone))
     }
 
     /// Whether there is any, or was: the directory of all goes with the last.
@@ -96,7 +96,7 @@ impl LockedRoot {
             let path = file("read", &directory, entry)?.path();
             // A command was stopped while it removed one.
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(IN_TRANSIT)) {
-                file("remove", &path, std::fs::remove_dir_all(&path))?;
+                file("remove", &path, directory::remove_all(&path))?;
             }
         }
         files::remove_empty_directory(&directory).map(|is_gone| !is_gone)

@@ -144,7 +144,7 @@ impl LockedRoot {
         fault::point(|| "before removing the lab's directory".into());
         file("remove", paths.directory(), std::fs::rename(paths.directory(), &gone))?;
         fault::point(|| "while removing the lab's directory".into());
-        file("remove", &gone, std::fs::remove_dir_all(&gone))
+        file("remove", &gone, directory::remove_all(&gone))
     }
 
     /// Removes what a stopped command left of labs' directories that it was making or removing.
@@ -157,7 +157,7 @@ impl LockedRoot {
         for entry in entries {
             let path = file("read", &labs, entry)?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(IN_TRANSIT)) {
-                file("remove", &path, std::fs::remove_dir_all(&path))?;
+                file("remove", &path, directory::remove_all(&path))?;
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use crate::image::{Images, listing};
 use crate::support::rootfs::busybox;
 use crate::support::run::{sh, text, write};
 use crate::support::{ThrowAwayHost, wait_until};
+use std::process::Command;
 use std::time::Duration;
 
 /// A store with an image whose root file system has no directory to mount on: `a`.
@@ -43,6 +44,20 @@ fn what_a_container_writes_is_its_own_and_goes_with_it() {
         assert_eq!(listing(&layer(&images)), before, "the image is as it was");
         assert!(images.fails(&["launch", "--image", "a"], 2).contains("has no command of its own"));
         assert!(images.fails(&["launch", "--image", "b", "true"], 2).contains("there is no image b; there is a"));
+    });
+}
+
+#[test]
+fn a_tree_that_is_deeper_than_files_can_be_open_goes_too() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let deep = "i=0; while [ $i -lt 600 ]; do mkdir a; cd a; i=$((i+1)); done; exit 9";
+        let launch = images.command(&["launch", "--image", "a", "sh", "-c", deep]);
+        let mut limited = Command::new("prlimit");
+        limited.arg("--nofile=128").arg(launch.get_program()).args(launch.get_args());
+        limited.envs(launch.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        assert_eq!(limited.output().unwrap().status.code(), Some(9));
+        assert_eq!(images.names("containers"), [] as [String; 0]);
     });
 }
 

@@ -9,6 +9,7 @@ use super::super::error::{ImageError, InStore};
 use super::super::unpack::{Contents, Devices, Unpacker};
 use super::layers::{CONTENTS, FILES, digest_of, name_of};
 use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, entries, write};
+use crate::directory;
 use rustix::fs::{FlockOperation, flock, syncfs};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read};
@@ -213,23 +214,10 @@ fn as_unpacked(digest: Digest, devices: Devices) -> Digest {
     }
 }
 
-/// Removes a directory and all that is in it, whatever it allows to whom.
+/// Removes a directory and all that is in it, whatever it allows to whom; fine where there is none.
 pub(super) fn remove_tree(path: &Path) -> Result<(), ImageError> {
-    match fs::remove_dir_all(path) {
+    match directory::remove_all(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == ErrorKind::PermissionDenied && !rustix::process::geteuid().is_root() => {
-            open_up(path);
-            fs::remove_dir_all(path).in_store("remove", path)
-        }
         removed => removed.in_store("remove", path),
-    }
-}
-
-/// Allows its owner all in a directory and those in it. What can't be done is told by who removes it.
-fn open_up(directory: &Path) {
-    let _ = fs::set_permissions(directory, fs::Permissions::from_mode(DIRECTORY));
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        open_up(&entry.path());
     }
 }

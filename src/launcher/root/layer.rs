@@ -5,9 +5,9 @@
 
 use super::inside::open_directory;
 use super::{apart, base, tree};
-use crate::fault;
 use crate::launcher::failure::{During, Failure, Step};
 use crate::model::container::{Namespaces, Root, RootFileSystem, RootSource, Writes};
+use crate::{directory, fault};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, openat};
 use rustix::io::Errno;
@@ -16,7 +16,7 @@ use rustix::mount::{
     fsconfig_set_string, fsmount, fsopen, mount,
 };
 use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 const MEMORY: &str = "tmpfs";
@@ -92,7 +92,7 @@ pub fn remove(root: &Root) -> Result<(), Failure> {
     let Root::Own(RootFileSystem { writes: Writes::Above(upper), .. }) = root else { return Ok(()) };
     for path in &upper.goes {
         let removed = match path.symlink_metadata() {
-            Ok(found) if found.is_dir() => remove_all(path),
+            Ok(found) if found.is_dir() => directory::remove_all(path),
             Ok(_) => std::fs::remove_file(path),
             Err(error) => Err(error),
         };
@@ -102,26 +102,6 @@ pub fn remove(root: &Root) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-fn remove_all(directory: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        // Of overlayfs' own directories one is closed to all but root, and so may be what the container has made.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            open_up(directory);
-            std::fs::remove_dir_all(directory)
-        }
-        removed => removed,
-    }
-}
-
-/// Allows its owner all in a directory and those in it. What can't be done is told by who removes it.
-fn open_up(directory: &Path) {
-    let _ = std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700));
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    for entry in entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
-        open_up(&entry.path());
-    }
 }
 
 /// Attaches directories with a layer above them.

@@ -1,4 +1,8 @@
-//! Making directories: those that everybody may look into, whatever the caller's umask, and those that nobody else may.
+//! Making directories: those that everybody may look into, whatever the caller's umask, and those that nobody else may. And removing them.
+
+mod removal;
+
+pub(crate) use removal::remove_all;
 
 use std::fs::{DirBuilder, Permissions, set_permissions};
 use std::io::{self, ErrorKind};
