@@ -249,6 +249,21 @@ fn what_others_have_made_stays() {
         drop(Cgroup::create(name, &limits).unwrap());
         Cgroup::create(name, &limits).unwrap().remove().unwrap();
         assert_eq!(cgroups.all(), [] as [&str; 0]);
+        // So can one that was killed before it could mark what it had made, and it is found to be removed.
+        let lab = Path::new(Cgroups::HERE).join(place).join("nslab/lab");
+        for cut_off in [lab.join("own"), lab.clone()] {
+            let beside = Cgroup::create(Path::new("nslab/other"), &limits).unwrap();
+            std::fs::create_dir_all(&cut_off).unwrap();
+            if cut_off != lab {
+                rustix::fs::setxattr(&lab, "trusted.nslab", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+            }
+            Cgroup::find(name).unwrap().expect("it is found").remove().unwrap();
+            assert!(!lab.exists(), "{}", cut_off.display());
+            std::fs::create_dir(&lab).unwrap();
+            Cgroup::create(name, &limits).unwrap().remove().unwrap();
+            beside.remove().unwrap();
+            assert_eq!(cgroups.all(), [] as [&str; 0], "{}", cut_off.display());
+        }
         assert!(Cgroup::create(Path::new("nslab/../x"), &limits).is_err());
     });
 }

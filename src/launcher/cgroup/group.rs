@@ -8,6 +8,7 @@ use super::error::{CgroupError, While};
 use super::hierarchy::{self, Controller, Hierarchy, Version};
 use super::tree::{self, Tree};
 use super::{Cgroup, Kind, Machine, NOTICE, change, limits, make, members, systemd};
+use crate::fault;
 use crate::launcher::Failure;
 use crate::model::container::Limits;
 use nix::unistd::geteuid;
@@ -34,6 +35,7 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
         if !systemd::has_come(|| directory.is_dir()) {
             return Err(CgroupError::Silent { action: format!("make {slice}"), seconds: NOTICE.as_secs() });
         }
+        fault::point(|| "before the slice is marked".into());
         tree::mark(&directory, MARK)?;
         return of_slice(slice, directory).change(limits);
     }
@@ -48,6 +50,7 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
             }
             None => tree.make()?,
         }
+        fault::point(|| "before the cgroup is marked".into());
         tree::mark(&tree.leaf(), MARK)?;
     }
     if is_lab(name) && !settings.is_empty() {
@@ -61,12 +64,16 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
     of_trees(trees, name).write(limits)
 }
 
-/// What one is limited to: this, where the kernel counts so exactly; `None` where there is none.
+/// What one is limited to: this, where the kernel counts so exactly; nothing, where its maker was killed before it was done; `None`
+/// where there is none.
 ///
 /// # Errors
 /// When the machine can't be looked at.
 pub fn group_limits(name: &Path, wanted: &Limits) -> Result<Option<Limits>, CgroupError> {
-    let Some(group) = find_group(name)? else { return Ok(None) };
+    let Some(group) = find_group(name)? else {
+        let begun = begun(name)?;
+        return Ok((!begun.is_empty()).then(Limits::default));
+    };
     Ok(Some(if group.is_limited_to(wanted)? { wanted.clone() } else { group.limits() }))
 }
 
@@ -75,7 +82,7 @@ pub fn group_limits(name: &Path, wanted: &Limits) -> Result<Option<Limits>, Cgro
 /// # Errors
 /// When the kernel or systemd refuses.
 pub fn remove_group(name: &Path) -> Result<(), CgroupError> {
-    let Some(group) = find_group(name)? else { return Ok(()) };
+    let Some(group) = find_group(name)? else { return begun(name)?.into_iter().try_for_each(Begun::remove) };
     match group.kind {
         Kind::Scope { unit, directory, .. } => {
             // With a slice, systemd would end what is in it; without a mark, it goes with the last of those.
@@ -149,9 +156,41 @@ pub fn find_group(name: &Path) -> Result<Option<Cgroup>, CgroupError> {
         }
     }
     let trees = machine.trees(&kept(name), &Controller::ALL).into_iter();
-    let trees: Vec<Tree> = trees.filter(|tree| tree::is_marked(&tree.leaf(), "")).collect();
+    let trees: Vec<Tree> = trees.filter(Tree::has_leaf).collect();
     let is_one = trees.iter().any(|tree| tree::is_marked(&tree.leaf(), MARK));
     Ok(is_one.then(|| of_trees(trees, name)))
+}
+
+/// What there is of a group whose maker was killed before he could mark it.
+enum Begun {
+    Slice(String),
+    Tree(Tree),
+}
+
+impl Begun {
+    fn remove(self) -> Result<(), CgroupError> {
+        match self {
+            Self::Slice(unit) => systemd::stop(&unit),
+            Self::Tree(tree) => tree.remove(),
+        }
+    }
+}
+
+/// A container's that runs is none, though it may be called so.
+fn begun(name: &Path) -> Result<Vec<Begun>, CgroupError> {
+    let machine = Machine(hierarchy::look()?);
+    let mut all = Vec::new();
+    for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
+        if is_left(&hierarchy.mount.join(systemd::slice_place_of(name))) {
+            all.push(Begun::Slice(systemd::slice_of(name)));
+        }
+    }
+    for tree in machine.trees(&kept(name), &Controller::ALL).into_iter().filter(Tree::is_there) {
+        if !tree.has_leaf() || !members::is_populated(&tree.leaf(), tree.version)? {
+            all.push(Begun::Tree(tree));
+        }
+    }
+    Ok(all)
 }
 
 /// The nodes that have a cgroup in a lab's.

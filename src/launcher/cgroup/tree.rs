@@ -1,7 +1,8 @@
 //! Directories in one hierarchy: made with those that they are in, marked, and removed with them.
 //!
-//! What nslab makes carries a mark, an extended attribute, and nothing without it is removed. Others may make and remove
-//! cgroups of the same lab at the same moment: what vanishes in between is made again.
+//! What nslab makes carries a mark, an extended attribute, and nothing without it is removed; but for an empty one in one of
+//! nslab's, whose maker was killed before he could mark it. Others may make and remove cgroups of the same lab at the same
+//! moment: what vanishes in between is made again.
 
 use super::error::{CgroupError, While};
 use super::hierarchy::{Controller, Version};
@@ -49,8 +50,13 @@ impl Tree {
     /// Whether something of it is there: itself, or what it was to be in, with nothing in that.
     pub(super) fn is_there(&self) -> bool {
         let is_empty = |directory: &PathBuf| members::below(directory).is_ok_and(|below| below.is_empty());
-        let is_begun = |directory: &PathBuf| is_marked(directory, "") && is_empty(directory);
-        is_marked(&self.leaf(), "") || self.parents().iter().any(is_begun)
+        let is_begun = |directory: &PathBuf| is_cut_off(directory) || is_marked(directory, "") && is_empty(directory);
+        self.has_leaf() || self.parents().iter().any(is_begun)
+    }
+
+    /// Whether the cgroup itself is there, marked or about to be.
+    pub(super) fn has_leaf(&self) -> bool {
+        is_marked(&self.leaf(), "") || is_cut_off(&self.leaf())
     }
 
     /// Makes it. What is made of it when this fails is removed by [`Tree::remove`].
@@ -73,8 +79,7 @@ impl Tree {
     pub(super) fn make_parents(&self) -> Result<(), CgroupError> {
         let mut enabled = self.enable(&self.base)?;
         for directory in self.parents().iter().rev() {
-            let is_new = make(directory)?;
-            if is_new {
+            if make(directory)? || is_cut_off(directory) {
                 mark(directory, "")?;
                 count_those_below(directory)?;
             }
@@ -88,7 +93,7 @@ impl Tree {
 
     fn make_leaf(&self) -> Result<(), CgroupError> {
         let leaf = self.leaf();
-        if !make(&leaf)? {
+        if !make(&leaf)? && !is_cut_off(&leaf) {
             // One of the same name that was left empty, by a machine or a process that died, may be had again.
             if !is_marked(&leaf, "") || members::is_populated(&leaf, self.version)? {
                 return Err(CgroupError::Taken { what: leaf.display().to_string() });
@@ -125,7 +130,7 @@ impl Tree {
     /// Removes it, and what it is in as far as that is nslab's and empty. Nothing is in it any more.
     pub(super) fn remove(&self) -> Result<(), CgroupError> {
         let leaf = self.leaf();
-        if is_marked(&leaf, "") {
+        if self.has_leaf() {
             if members::is_populated(&leaf, self.version)? {
                 let pids = members::of_all(&leaf)?.into_iter().collect();
                 return Err(CgroupError::Occupied { directory: leaf, pids });
@@ -133,7 +138,7 @@ impl Tree {
             remove_whole(&leaf)?;
         }
         for directory in self.parents() {
-            if !is_marked(&directory, "") {
+            if !is_marked(&directory, "") && !is_cut_off(&directory) {
                 break;
             }
             let enabled = enabled_for(&directory);
@@ -237,6 +242,14 @@ pub(super) fn unmark(directory: &Path, what: &str) -> Result<(), CgroupError> {
 /// Whether a directory has a mark.
 pub(super) fn is_marked(directory: &Path, what: &str) -> bool {
     MARKS.iter().any(|kind| getxattr(directory, format!("{kind}{what}"), &mut [0_u8; 8][..]).is_ok())
+}
+
+/// Whether there is a cgroup in one of nslab's that nobody has marked, with nobody and nothing in it.
+fn is_cut_off(directory: &Path) -> bool {
+    let has_nothing = || members::below(directory).is_ok_and(|below| below.is_empty());
+    let has_nobody = || members::of(directory).is_ok_and(|pids| pids.is_empty());
+    let is_in_nslabs = || directory.parent().is_some_and(|parent| is_marked(parent, ""));
+    directory.is_dir() && !is_marked(directory, "") && is_in_nslabs() && has_nothing() && has_nobody()
 }
 
 /// The controllers that were enabled in the cgroup above for this one.
