@@ -165,7 +165,7 @@ fn wherever_a_command_is_killed_no_cgroup_is_left_in_the_end() {
             let output = nslab(arguments).env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
             !output.status.success()
         };
-        let mut points = [0; 2];
+        let mut points = [0; 3];
         for point in 1.. {
             ok(&["up", &before]);
             let was_killed = killed(&["up", &after], point);
@@ -181,14 +181,18 @@ fn wherever_a_command_is_killed_no_cgroup_is_left_in_the_end() {
                 break;
             }
         }
-        for point in 1.. {
-            ok(&["up", &before]);
-            let was_killed = killed(&["down"], point);
-            let _ = nslab(["down", "--all"]).output().unwrap();
-            assert_eq!(cgroups.all(), [] as [&str; 0], "point {point} of down");
-            points[1] = point;
-            if !was_killed {
-                break;
+        for (at, command) in [(1, &["down"][..]), (2, &["up", &before])] {
+            for point in 1.. {
+                if at == 1 {
+                    ok(&["up", &before]);
+                }
+                let was_killed = killed(command, point);
+                let _ = nslab(["down", "--all"]).output().unwrap();
+                assert_eq!(cgroups.all(), [] as [&str; 0], "point {point} of {command:?}");
+                points[at] = point;
+                if !was_killed {
+                    break;
+                }
             }
         }
         assert!(points.iter().all(|point| *point > 10), "only {points:?} points");
