@@ -1,7 +1,7 @@
 //! `launch`: the process itself becomes the launcher of a container, so that nobody stands between it and its caller.
 
 use super::args::Global;
-use super::args_launch::{LaunchArguments, Shared};
+use super::args_launch::{IdMaps, LaunchArguments, Shared};
 use super::{exec, render, select};
 use crate::Error;
 use crate::host::{NAMES_DIRECTORY, PIN_DIRECTORY};
@@ -112,6 +112,17 @@ fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) ->
                 .to_owned(),
         ));
     }
+    let own = [rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()];
+    let is_root = |maps: &Option<IdMaps>, own| {
+        maps.as_ref().is_none_or(|maps| maps.0.iter().any(|map| map.inside == 0 && map.outside == own))
+    };
+    if !(is_root(&arguments.uid_map, own[0]) && is_root(&arguments.gid_map, own[1])) {
+        return Err(Error::Usage(
+            "the files of --image are the caller's, who is nobody inside with these maps: have 0 be the caller, by `0 UID 1` \
+             in front or without -M and -G, or give --rootfs with files of whoever is 0 there"
+                .to_owned(),
+        ));
+    }
     let store = super::image::store(global)?;
     store.sweep()?;
     let record = store.image(image)?;
@@ -128,7 +139,10 @@ fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) ->
         record: None,
     };
     // One that nobody waits for claims it when it has a name, and who forgets that one takes away what there is.
-    let footing = if arguments.detach { store.footing(&name, image)? } else { store.claim(&name, &claim)? };
+    let footing = store.footing(&name, image)?;
+    if !arguments.detach {
+        store.claim(&name, &claim, &footing.layers)?;
+    }
     let goes = if arguments.detach { Vec::new() } else { vec![footing.place.clone()] };
     let (writes, source) = (Writes::Above(footing.upper(goes)), RootSource::Layers(footing.layers));
     arguments.command = run.command;

@@ -23,7 +23,7 @@ pub(super) async fn limit(nslab: &Nslab, global: &Global, arguments: &LimitArgum
             let report = if change.is_none() {
                 nslab.group_limits(&lab, None)?
             } else {
-                nslab.change_group_limits(&lab, None, &change, &Options::default()).await?
+                nslab.change_group_limits(&lab, None, &change, &options()?).await?
             };
             return Ok(show(global, &report, change.is_none()));
         }
@@ -31,14 +31,15 @@ pub(super) async fn limit(nslab: &Nslab, global: &Global, arguments: &LimitArgum
     let report = match (called, change.is_none()) {
         (Called::Node(lab, node), true) => nslab.limits(&lab, &node)?,
         (Called::Alone(name), true) => nslab.launched_limits(&name)?,
-        (Called::Node(lab, node), false) => {
-            let stop = signals::stop("stopping when the limits are changed")?;
-            let options = Options { stop, ..Options::default() };
-            nslab.change_limits(&lab, &node, &change, &options).await?
-        }
+        (Called::Node(lab, node), false) => nslab.change_limits(&lab, &node, &change, &options()?).await?,
         (Called::Alone(name), false) => nslab.change_launched_limits(&name, &change).await?,
     };
     Ok(show(global, &report, change.is_none()))
+}
+
+fn options() -> Result<Options, Error> {
+    let stop = signals::stop("stopping when the limits are changed")?;
+    Ok(Options { stop, ..Options::default() })
 }
 
 fn show(global: &Global, report: &LimitsReport, is_asked: bool) -> ExitCode {

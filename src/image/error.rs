@@ -111,6 +111,9 @@ pub enum ImageError {
         /// Whom, in words.
         what: String,
     },
+    /// Layers that were there a moment ago are not.
+    #[error("the image {0} was replaced meanwhile, and what it was is gone: try again")]
+    Gone(ImageName),
     /// Somebody else has the place where a container's files are to be.
     #[error("{owner} is there already, and writes to its files in the store ({name})")]
     Claimed {

@@ -50,14 +50,16 @@ impl Nslab {
     /// Has the images of a lab that is locked stay as long as it is there.
     pub(super) fn claim_images(&self, lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
         for node in &spec.nodes {
-            let Some(image) = node.container.as_ref().and_then(|container| container.image.as_ref()) else { continue };
+            let Some(container) = &node.container else { continue };
+            let Some(image) = &container.image else { continue };
             let claim = Claim {
                 owner: format!("{}/{}", spec.name, node.name),
                 image: image.name.clone(),
                 is_kept: image.keep,
                 record: Some(lab.paths().directory().to_owned()),
             };
-            self.images().claim(&place(&spec.name, &node.name), &claim)?;
+            let RootSource::Layers(layers) = &container.root.source else { continue };
+            self.images().claim(&place(&spec.name, &node.name), &claim, layers)?;
         }
         Ok(())
     }

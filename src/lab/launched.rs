@@ -60,7 +60,7 @@ impl Nslab {
         launch.output = Output::Detached { directory, terminal: std::io::stdin().is_terminal(), remove };
         let claimed = claim.map_or(Ok(()), |(place, claim)| {
             let claim = Claim { owner: name.to_string(), record: Some(record), ..claim };
-            self.images().claim(&place, &claim).map(drop).map_err(Error::from)
+            self.images().claim(&place, &claim, launch.container.root.layers()).map_err(Error::from)
         });
         let started = match claimed {
             Ok(()) => start(&launch).await.map_err(Error::from),

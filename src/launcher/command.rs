@@ -54,10 +54,22 @@ impl Prepared {
     /// Always when it returns: that of the program that was found, or that there is none.
     pub(super) fn execute(&self, springboard: Option<(&Springboard, BorrowedFd<'_>)>) -> Failure {
         let Self { words, environment, .. } = self;
-        let executed = self.find().and_then(|path| match springboard {
-            Some((springboard, report)) => springboard.execute(&path, words, environment, report),
+        let path = match self.find() {
+            Ok(path) => path,
+            Err(errno) => return self.refused(errno),
+        };
+        let executed = match springboard {
             None => nix::unistd::execve(&path, words, environment),
-        });
+            Some((springboard, report)) => match springboard.execute(&path, words, environment, report) {
+                // What is too long for the one is for the other.
+                Err(errno) if errno != Errno::E2BIG => {
+                    let step =
+                        "run the program in memory that executes the command, which a security module may forbid";
+                    return Step::of(step).failed()(errno);
+                }
+                executed => executed,
+            },
+        };
         match executed {
             Ok(never) => match never {},
             Err(errno) => self.refused(errno),

@@ -165,9 +165,9 @@ fn start(
         Ok(farewell) => farewell,
         Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
     };
-    let root = root::prepare(&container.root, &container.namespaces);
-    let volumes = match root::Volumes::take(&container.root) {
-        Ok(volumes) => volumes,
+    let prepared = root::prepare(&container.root, &container.namespaces);
+    let (root, volumes) = match prepared.and_then(|root| Ok((root, root::Volumes::take(&container.root)?))) {
+        Ok(prepared) => prepared,
         Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
     };
     let (executable, springboard) = match guard {

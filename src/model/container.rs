@@ -52,6 +52,16 @@ pub enum Root {
     Own(RootFileSystem),
 }
 
+impl Root {
+    /// The layers that it stands on; none where it is no such one.
+    pub fn layers(&self) -> &[PathBuf] {
+        match self {
+            Self::Own(RootFileSystem { source: RootSource::Layers(layers), .. }) => layers,
+            Self::Own(_) | Self::Callers => &[],
+        }
+    }
+}
+
 /// A root file system and what is mounted into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

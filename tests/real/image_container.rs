@@ -4,6 +4,8 @@ use crate::image::{Images, listing};
 use crate::support::rootfs::busybox;
 use crate::support::run::{sh, text, write};
 use crate::support::{ThrowAwayHost, wait_until};
+use nslab::image::{Claim, Store};
+use nslab::model::ImageName;
 use std::process::Command;
 use std::time::Duration;
 
@@ -247,5 +249,39 @@ fn what_is_written_is_roots_as_it_was_whatever_the_umask_is() {
         // The end of the command is not that of the container, where it has no PID namespace.
         let said = images.fails(&["launch", "--image", "a", "--share", "pid", "true"], 2);
         assert!(said.contains("PID namespace"), "{said}");
+        // Nor can its files be those of somebody else.
+        let said =
+            images.fails(&["launch", "--image", "a", "-U", "-M", "0 100000 65536", "-G", "0 100000 65536", "true"], 2);
+        assert!(said.contains("nobody inside with these maps"), "{said}");
+        let maps = ["-M", "0 0 1, 1 100000 1000", "-G", "0 0 1, 1 100000 1000"];
+        let said = images.ok(&[&["launch", "--image", "a", "-U"], &maps[..], &["cat", "/etc/said"]].concat());
+        assert_eq!(said, "image\n");
+    });
+}
+
+#[test]
+fn what_is_claimed_is_what_a_container_stands_on() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let store = Store::new(images.at(""));
+        let image = ImageName::try_from("a").unwrap();
+        let record = host.scratch().join("record");
+        std::fs::write(&record, "").unwrap();
+        let claim = Claim { owner: "x".into(), image: image.clone(), is_kept: true, record: Some(record.clone()) };
+        let before = store.footing("x", &image).unwrap();
+        // Another one gets the name between the two.
+        sh(&format!("echo other > {}/rootfs/etc/said", host.scratch().display()));
+        let again = ["image", "import", &format!("{}/rootfs", host.scratch().display()), "--name", "a"];
+        images.ok(&again);
+        store.claim("x", &claim, &before.layers).unwrap();
+        images.ok(&["image", "prune"]);
+        assert!(before.layers[0].is_dir(), "the container stands on it");
+        std::fs::remove_file(&record).unwrap();
+        images.ok(&["image", "prune", "--kept"]);
+        images.ok(&["image", "prune"]);
+        assert!(!before.layers[0].exists());
+        let error = store.claim("x", &claim, &before.layers).unwrap_err();
+        assert!(error.to_string().contains("try again"), "{error}");
+        assert_eq!(images.names("containers"), [] as [String; 0]);
     });
 }

@@ -1,6 +1,7 @@
 //! Containers of no lab that nobody waits for, as their user meets them.
 
 use crate::support::cgroups::Cgroups;
+use crate::support::ps::{ended, ps};
 use crate::support::rootfs::busybox;
 use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::terminal::Terminal;
@@ -10,17 +11,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
-
-fn ps(name: &str) -> serde_json::Value {
-    let all = json(&["ps", "--json"]);
-    all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
-}
-
-/// Waits for a container's end, and gives back what `ps` says of it.
-fn ended(name: &str) -> serde_json::Value {
-    wait_until("it has ended", SOON, || ps(name)["state"] != "running");
-    ps(name)
-}
 
 #[test]
 fn one_is_listed_logged_entered_stopped_and_forgotten() {

@@ -1,23 +1,13 @@
 //! The cgroup of a container that nobody waits for goes with it.
 
 use crate::support::cgroups::Cgroups;
+use crate::support::ps::{ended, ps};
 use crate::support::rootfs::busybox;
 use crate::support::run::{json, ok, sh, write};
 use crate::support::{ThrowAwayHost, wait_until};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(30);
-
-fn ps(name: &str) -> serde_json::Value {
-    let all = json(&["ps", "--json"]);
-    all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
-}
-
-/// Waits for a container's end, and gives back what `ps` says of it.
-fn ended(name: &str) -> serde_json::Value {
-    wait_until("it has ended", SOON, || ps(name)["state"] != "running");
-    ps(name)
-}
 
 #[test]
 fn one_that_is_to_be_forgotten_leaves_nothing() {

@@ -84,9 +84,12 @@ pub(super) fn debootstrap(suite: &str, making: &Making<'_>) -> Result<Made, Imag
     // What it mounts in there is not to be seen, or left, outside.
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--"]).arg(program);
-    command.args(["--variant=minbase", suite]).arg(&root).args(mirror);
+    // Its packages have programs that root runs here: only as far as their signatures are good.
+    command.args(["--variant=minbase", "--force-check-gpg", suite]).arg(&root).args(mirror);
     command.stdin(Stdio::null()).stdout(std::io::stderr());
     let what = || format!("debootstrap of {suite}");
+    // Where nslab is killed, it goes on: who comes next is to see that.
+    making.work.have_lock_inherited()?;
     let status = command.status().map_err(|source| ImageError::Read { what: what(), source })?;
     if !status.success() {
         return Err(ImageError::Damaged { what: what(), why: format!("it has failed ({status}), and says why above") });

@@ -10,7 +10,7 @@
 
 use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
-use super::work::remove_tree;
+use super::layers::digest_of;
 use super::{DIRECTORY, Locked, Store, entries, read, write};
 use crate::model::ImageName;
 use crate::model::container::Upper;
@@ -114,19 +114,21 @@ impl Store {
         Ok(Footing { layers, files: place.join(FILES), place })
     }
 
-    /// Has an image stay for a container, in place of what that has claimed before.
+    /// Has the layers of an image stay for a container that stands on them, in place of what that has claimed before.
     ///
     /// # Errors
-    /// When there is no such image, or it can't be written down.
-    pub fn claim(&self, name: &str, claim: &Claim) -> Result<Footing, ImageError> {
+    /// When there is no such image, or one of the layers is gone, or it can't be written down.
+    pub fn claim(&self, name: &str, claim: &Claim, stands_on: &[PathBuf]) -> Result<(), ImageError> {
         // Where there is no store, none is made.
         self.image(&claim.image)?;
         let locked = self.lock()?;
-        let image = self.image(&claim.image)?;
-        let footing = self.footing(name, &claim.image)?;
+        let place = self.root.join(PLACE).join(name);
         let process = std::process::id();
-        let mut layers: BTreeSet<Digest> = image.layers.iter().map(|layer| layer.digest).collect();
-        if let Some(before) = read::<Claimed>(&footing.place.join(CLAIM))?.filter(Claimed::is_alive) {
+        // Since it was looked up, another image may have got the name, and what nobody claimed may have been taken away.
+        let digest = |files: &PathBuf| digest_of(files.parent()?.file_name()?.to_str()?).filter(|_| files.is_dir());
+        let layers = stands_on.iter().map(|files| digest(files).ok_or_else(|| ImageError::Gone(claim.image.clone())));
+        let mut layers = layers.collect::<Result<BTreeSet<Digest>, _>>()?;
+        if let Some(before) = read::<Claimed>(&place.join(CLAIM))?.filter(Claimed::is_alive) {
             if before.claim.record != claim.record || !before.world.has_paths_of(&World::here()?) {
                 return Err(ImageError::Claimed { name: name.to_owned(), owner: before.claim.owner });
             }
@@ -135,10 +137,10 @@ impl Store {
         }
         let process = (process, started_ticks(process).unwrap_or(0));
         let claimed = Claimed { claim: claim.clone(), layers, process, world: World::here()? };
-        DirBuilder::new().mode(DIRECTORY).recursive(true).create(&footing.place).in_store("make", &footing.place)?;
-        write(&footing.place.join(CLAIM), &claimed)?;
+        DirBuilder::new().mode(DIRECTORY).recursive(true).create(&place).in_store("make", &place)?;
+        write(&place.join(CLAIM), &claimed)?;
         drop(locked);
-        Ok(footing)
+        Ok(())
     }
 
     /// Gives up the claims of which this is the record, but for those that still hold. A name says nothing: others may have
@@ -148,16 +150,21 @@ impl Store {
     /// When something can't be looked at or removed.
     pub fn release(&self, record: &Path, holding: &[String]) -> Result<(), ImageError> {
         let place = self.root.join(PLACE);
-        for name in entries(&place)?.into_iter().filter(|name| !holding.contains(name)) {
-            let _locked = self.lock()?;
-            let place = place.join(name);
-            let Some(claimed) = read::<Claimed>(&place.join(CLAIM))? else { continue };
-            let is_meant = claimed.claim.record.as_deref() == Some(record) && !claimed.claim.is_kept;
-            if is_meant && claimed.world.has_paths_of(&World::here()?) {
-                remove_tree(&place)?;
-            }
+        if entries(&place)?.iter().all(|name| holding.contains(name)) {
+            return Ok(());
         }
-        Ok(())
+        let Some(locked) = self.lock_existing()? else { return Ok(()) };
+        let here = World::here()?;
+        let is_meant = |place: &Path, claimed: &Claimed| {
+            let holds = holding.iter().any(|name| place.ends_with(name));
+            let Claim { record: of, is_kept, .. } = &claimed.claim;
+            !holds && !is_kept && of.as_deref() == Some(record) && claimed.world.has_paths_of(&here)
+        };
+        let meant = locked
+            .places()?
+            .into_iter()
+            .filter(|(place, claimed)| claimed.as_ref().is_some_and(|claimed| is_meant(place, claimed)));
+        locked.take_away(&meant.map(|(place, _)| place).collect::<Vec<_>>()).map(drop)
     }
 
     /// Takes away what is left of containers that are no more; what they have written is kept where that is wanted. Gives back
@@ -171,16 +178,7 @@ impl Store {
         }
         let Some(locked) = self.lock_existing()? else { return Ok(0) };
         let gone = locked.gone()?;
-        if gone.is_empty() {
-            return Ok(0);
-        }
-        let work = locked.begin()?;
-        for (at, place) in gone.iter().enumerate() {
-            fs::rename(place, work.to_go(&format!("gone-{at}"))).in_store("remove", place)?;
-        }
-        drop(locked);
-        work.end()?;
-        Ok(gone.len())
+        locked.take_away(&gone)
     }
 
     /// Takes away what containers have written that are no more, and was kept. Gives back how many there were.
@@ -189,18 +187,28 @@ impl Store {
     /// When something can't be looked at or removed.
     pub fn remove_kept(&self) -> Result<usize, ImageError> {
         let Some(locked) = self.lock_existing()? else { return Ok(0) };
-        let mut removed = 0;
-        for (place, claimed) in locked.places()? {
-            if claimed.is_some_and(|claimed| claimed.claim.is_kept && !claimed.is_alive()) {
-                remove_tree(&place)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
+        let is_kept = |claimed: &Claimed| claimed.claim.is_kept && !claimed.is_alive();
+        let kept = locked.places()?.into_iter().filter(|(_, claimed)| claimed.as_ref().is_some_and(is_kept));
+        locked.take_away(&kept.map(|(place, _)| place).collect::<Vec<_>>())
     }
 }
 
 impl Locked<'_> {
+    /// Takes places away, of each all at once for whoever looks; gives back how many.
+    fn take_away(self, places: &[PathBuf]) -> Result<usize, ImageError> {
+        if places.is_empty() {
+            return Ok(0);
+        }
+        let work = self.begin()?;
+        for (at, place) in places.iter().enumerate() {
+            fs::rename(place, work.to_go(&format!("gone-{at}"))).in_store("remove", place)?;
+        }
+        // What is to go is out of the way: others need not wait until it is gone.
+        drop(self);
+        work.end()?;
+        Ok(places.len())
+    }
+
     fn places(&self) -> Result<Vec<(PathBuf, Option<Claimed>)>, ImageError> {
         let places = self.store.root.join(PLACE);
         let place = |name: &String| {

@@ -11,6 +11,7 @@ use super::layers::{CONTENTS, FILES, digest_of, name_of};
 use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, entries, write};
 use crate::directory;
 use rustix::fs::{FlockOperation, flock, syncfs};
+use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -26,7 +27,7 @@ const PINS: &str = "pins";
 pub(in crate::image) struct Work<'a> {
     pub(in crate::image) store: &'a Store,
     path: PathBuf,
-    _lock: File,
+    lock: File,
     /// How many directories were made in it.
     made: std::cell::Cell<u32>,
 }
@@ -63,7 +64,7 @@ impl<'a> Locked<'a> {
         flock(&lock, FlockOperation::NonBlockingLockExclusive).in_store("lock", &file)?;
         let pins = path.join(PINS);
         DirBuilder::new().mode(DIRECTORY).create(&pins).in_store("make", &pins)?;
-        Ok(Work { store: self.store, path, _lock: lock, made: 0.into() })
+        Ok(Work { store: self.store, path, lock, made: 0.into() })
     }
 
     /// What is left of those who have ended before they were done.
@@ -186,6 +187,11 @@ impl Work<'_> {
         let is_there = path.exists();
         write(&path, record)?;
         Ok(is_there)
+    }
+
+    /// Has the programs that are started from now on hold the lock as well.
+    pub(in crate::image) fn have_lock_inherited(&self) -> Result<(), ImageError> {
+        fcntl_setfd(&self.lock, FdFlags::empty()).in_store("hand on the lock in", &self.path)
     }
 
     /// Ends it: what is still in it goes.

@@ -28,23 +28,33 @@ pub(in crate::launcher) struct Prepared(OwnedFd);
 
 /// Makes a root with a layer above it, attached nowhere, where a container with a user namespace of its own is to have the
 /// machine's own root: the kernel does not let such a one leave out what is mounted in that. Or layers of files: those may be
-/// where nobody of its user namespace gets. Nothing where it is not wanted, or can't be had.
-pub(in crate::launcher) fn prepare(root: &Root, namespaces: &Namespaces) -> Option<Prepared> {
-    let Root::Own(RootFileSystem { source, writes, .. }) = root else { return None };
+/// where nobody of its user namespace gets. Nothing where it is not wanted.
+///
+/// # Errors
+/// When a root of layers can't be made. Where the machine's own can't, there is nothing: inside it is known what to do about that.
+pub(in crate::launcher) fn prepare(root: &Root, namespaces: &Namespaces) -> Result<Option<Prepared>, Failure> {
+    let Root::Own(RootFileSystem { source, writes, .. }) = root else { return Ok(None) };
     let is_wanted = match source {
         RootSource::Directory(_) => false,
         RootSource::Host => *writes == Writes::Layer,
         RootSource::Layers(_) => rustix::process::geteuid().is_root(),
     };
     if namespaces.user.is_none() || !is_wanted || fault::lacks("open_tree") {
-        return None;
+        return Ok(None);
     }
-    let layers = Layers::open(&base::files_of(source).0, writes).ok()?;
+    let layers = Layers::open(&base::files_of(source).0, writes)?;
     let root = match by_descriptor(&layers, false) {
-        Err(errno) if wants_names(errno) => apart::layered(source, writes).ok(),
-        root => root.ok(),
+        Err(errno) if wants_names(errno) => apart::layered(source, writes),
+        root => root.during(overlay),
     };
-    root.map(Prepared)
+    match root {
+        Err(_) if *source == RootSource::Host => Ok(None),
+        root => root.map(|root| Some(Prepared(root))),
+    }
+}
+
+fn overlay() -> Step {
+    Step::Mount { what: "a layer above the root's files (overlayfs)".into(), at: "/".into() }
 }
 
 /// The directories of a root with a layer above it, open.
@@ -106,14 +116,13 @@ pub fn remove(root: &Root) -> Result<(), Failure> {
 
 /// Attaches directories with a layer above them.
 pub(super) fn attach(layers: &Layers, machine: &OwnedFd, in_user_namespace: bool) -> Result<OwnedFd, Failure> {
-    let what = || Step::Mount { what: "a layer above the root's files (overlayfs)".into(), at: "/".into() };
     match by_descriptor(layers, in_user_namespace) {
         Ok(root) => {
-            tree::attach(&root, machine).during(what)?;
+            tree::attach(&root, machine).during(overlay)?;
             Ok(root)
         }
-        Err(errno) if wants_names(errno) => by_name(layers, in_user_namespace).during(what),
-        Err(errno) => Err(errno).during(what),
+        Err(errno) if wants_names(errno) => by_name(layers, in_user_namespace).during(overlay),
+        Err(errno) => Err(errno).during(overlay),
     }
 }
 

@@ -36,6 +36,7 @@ pub(crate) mod managed_street;
 pub(crate) mod nic;
 pub(crate) mod outside;
 pub(crate) mod ovs;
+pub(crate) mod ps;
 pub(crate) mod rootfs;
 pub(crate) mod run;
 mod snapshot;
