@@ -1,6 +1,7 @@
 //! `nslab limit`: what containers that run may use, shown and changed.
 
 use crate::support::cgroups::Cgroups;
+use crate::support::ps::ps;
 use crate::support::rootfs::busybox;
 use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::walk::topology;
@@ -11,11 +12,6 @@ const SOON: Duration = Duration::from_secs(30);
 
 /// Keeps 60 MB that can't be written back.
 const EATER: &str = "head -c 60m /dev/zero | tail -c 60m > /tmp/eaten; echo eaten; exec sleep 4401";
-
-fn ps(name: &str) -> serde_json::Value {
-    let all = json(&["ps", "--json"]);
-    all.as_array().unwrap().iter().find(|one| one["name"] == name).cloned().unwrap_or_default()
-}
 
 /// What a file of a cgroup says in its version, and in the other one.
 fn assert_limits(cgroups: &Cgroups, name: &str, [memory, both, swap, cpus, pids]: [&str; 5]) {

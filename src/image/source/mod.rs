@@ -61,6 +61,12 @@ impl Source {
         if let Some(suite) = text.strip_prefix("debootstrap:") {
             return Ok(Self::Debootstrap(suite.to_owned()));
         }
+        if text.starts_with("docker://") {
+            let text = format!(
+                "nslab fetches nothing from registries: `skopeo copy {text} oci-archive:image.tar`, and import image.tar"
+            );
+            return Err(ImageError::Unknown(text));
+        }
         let path = Path::new(text);
         match std::fs::metadata(path) {
             Ok(found) if found.is_dir() => Ok(Self::Directory(path.to_owned())),
