@@ -27,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest answer of the launcher's, in bytes: what a pipe takes at once.
 const LONGEST_ANSWER: usize = 4096;
 
-/// What the launcher gets of nslab's own environment: where systemd is to be asked for a cgroup, and what a terminal is.
-const INHERITED: [&str; 5] = ["PATH", "TERM", "DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"];
-
 /// What is to be launched for a node.
 pub(super) fn launch_of(of: &NodeContainer) -> Launch {
     Launch {
@@ -56,8 +53,7 @@ impl HostEffects {
         let (Sealed { command, executable }, text) = launcher::starting(&launch_of(of)).map_err(failed)?;
         let mut command = Command::from(command);
         let (name, value) = self.container_step(&of.node);
-        let inherited = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        command.env_clear().envs(inherited).envs(fault::of_helpers()).env(name, value).current_dir("/");
+        command.env_clear().envs(launcher::environment()).envs(fault::of_helpers()).env(name, value).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let netns = self.host().open_netns(&of.netns).await?;
         // A child is born in the namespace that the thread is in.

@@ -57,7 +57,7 @@ pub use copy::{LeftOut, Outside, copy_in, copy_out};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
-pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
+pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, environment, starting};
 pub use launch::{Launch, Output};
 pub use limit::{limit, limits_now};
 pub use log::Reader as LogReader;

@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, Mode, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
+use std::sync::LazyLock;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -90,7 +91,26 @@ pub(super) fn unix_s() -> u64 {
 /// The start of a process that has not ended; one that nobody has waited for yet has.
 pub(super) fn started_ticks(pid: i32) -> Option<u64> {
     let stat = stat(pid)?;
-    if matches!(stat[0].as_str(), "Z" | "X") { None } else { stat.get(19)?.parse().ok() }
+    if matches!(stat[0].as_str(), "Z" | "X") {
+        return None;
+    }
+    stat.get(19)?.parse::<u64>().ok()?.checked_add_signed(-own_offset_ticks())
+}
+
+/// By how much the boot time of the calling process's time namespace is ahead of the machine's: /proc/PID/stat adds it, and the same
+/// process is to be known from other time namespaces.
+fn own_offset_ticks() -> i64 {
+    static OFFSET: LazyLock<i64> = LazyLock::new(|| {
+        let ticks_per_s = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+        let text = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        boot_offset_s(&text).unwrap_or(0) * ticks_per_s
+    });
+    *OFFSET
+}
+
+/// The whole seconds of the boot time's offset (time_namespaces(7)).
+fn boot_offset_s(offsets: &str) -> Option<i64> {
+    offsets.lines().find_map(|line| line.strip_prefix("boottime")?.split_whitespace().next()?.parse().ok())
 }
 
 /// Whether a process has this parent, and has not ended.

@@ -23,6 +23,7 @@ const SAY: Duration = Duration::from_secs(5);
 pub fn stop(running: &Running, grace: Duration) -> Result<(), Failure> {
     let Some(process) = held(running)? else { return Ok(()) };
     send(&process, Signal::SIGTERM)?;
+    send(&process, Signal::SIGCONT)?; // one that was stopped would not see the other, and process 1 passes both on
     if has_ended(&process, grace)? {
         return Ok(());
     }

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// The state directory where nobody names another.
 pub(crate) const STATE_DIRECTORY: &str = "/run/nslab";
 
+/// The group of containers that are of no lab: no lab is called so.
+pub(crate) const OF_NO_LAB: &str = ":launched";
+
 /// The cgroup of a container or a node that is written down in a state directory: `nslab/GROUP/NAME`.
 #[must_use]
 pub fn cgroup_of(state: &Path, group: &str, name: &str) -> PathBuf {

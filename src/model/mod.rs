@@ -32,7 +32,7 @@ mod vlan;
 mod volume;
 
 pub use advertisement::{Advertised, Advertiser, Autoconfigured, ParseAdvertisedError, SLAAC_PREFIX_LENGTH, accept_ra};
-pub(crate) use cgroup::STATE_DIRECTORY;
+pub(crate) use cgroup::{OF_NO_LAB, STATE_DIRECTORY};
 pub use cgroup::{cgroup_of, group_of};
 pub use client_id::{ClientId, ParseClientIdError};
 pub use dhcp::{DhcpClient, Leased, ParseLeasedError};

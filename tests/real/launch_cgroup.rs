@@ -36,9 +36,9 @@ fn running(cgroups: &Cgroups, options: &[&str]) -> (Child, String) {
     let mut name = String::new();
     wait_until("its command runs in its cgroup", SOON, || {
         // It is the only one in the test's own hierarchies.
-        let launched = cgroups.places().into_iter().filter_map(|place| place.join("nslab/launched").read_dir().ok());
+        let launched = cgroups.places().into_iter().filter_map(|place| place.join("nslab/:launched").read_dir().ok());
         let Some(its) = launched.flatten().flatten().find(|entry| entry.path().is_dir()) else { return false };
-        name = format!("nslab/launched/{}", its.file_name().to_str().unwrap());
+        name = format!("nslab/:launched/{}", its.file_name().to_str().unwrap());
         let there = cgroups.places().into_iter().map(|place| place.join(&name).join("cgroup.procs"));
         let pids: Vec<String> = there.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
         let is_sleep = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "sleep\n");

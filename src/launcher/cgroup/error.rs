@@ -106,6 +106,17 @@ pub enum CgroupError {
         /// The processes.
         pids: Vec<i32>,
     },
+    /// Processes are in it that nobody has told to end.
+    #[error(
+        "can't remove {}: processes are in it that nslab has not started there ({}); end them, or move them elsewhere",
+        directory.display(), list(pids)
+    )]
+    Others {
+        /// The cgroup.
+        directory: PathBuf,
+        /// The processes.
+        pids: Vec<i32>,
+    },
     /// systemd, or the bus, said no.
     #[error("can't have systemd {action}")]
     Bus {
@@ -159,7 +170,7 @@ impl From<CgroupError> for Failure {
             E::ControllerAbsent { .. } | E::SwapNotCounted => Errno::EOPNOTSUPP,
             E::ControllerNotDelegated { .. } | E::NotDelegated { .. } => Errno::EACCES,
             E::ReadOnly { .. } => Errno::EROFS,
-            E::InternalProcesses { .. } | E::Occupied { .. } | E::InUse { .. } => Errno::EBUSY,
+            E::InternalProcesses { .. } | E::Occupied { .. } | E::Others { .. } | E::InUse { .. } => Errno::EBUSY,
             E::Taken { .. } => Errno::EEXIST,
             E::NotAsAsked { .. } | E::Bus { .. } => Errno::EIO,
             E::Silent { .. } => Errno::ETIMEDOUT,

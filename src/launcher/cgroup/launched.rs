@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What they are all in.
-const PLACE: &str = "nslab/launched";
+const PLACE: &str = "nslab/:launched";
 
 /// How long what is left of a container may take to end.
 const END: Duration = Duration::from_secs(10);

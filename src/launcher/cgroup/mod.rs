@@ -236,12 +236,13 @@ impl Cgroup {
     /// been ended is somebody else's.
     ///
     /// # Errors
-    /// As [`Cgroup::remove`].
+    /// [`CgroupError::Others`] when it does not get empty, and as [`Cgroup::remove`].
     pub fn remove_when_empty(&self, within: Duration) -> Result<(), CgroupError> {
         let deadline = Instant::now() + within;
         loop {
             match self.remove() {
                 Err(CgroupError::Occupied { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                Err(CgroupError::Occupied { directory, pids }) => return Err(CgroupError::Others { directory, pids }),
                 result => return result,
             }
         }

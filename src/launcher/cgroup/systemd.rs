@@ -5,11 +5,13 @@
 
 use super::error::CgroupError;
 use crate::launcher::sys::{self, Doubled};
+use crate::model::OF_NO_LAB;
 use crate::model::container::Limits;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, geteuid, pause};
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -61,7 +63,8 @@ pub(super) fn slice_place_of(name: &Path) -> PathBuf {
 /// The lab that a cgroup's name is of a node of, where root has it.
 pub(super) fn lab_of(name: &Path) -> Option<&Path> {
     let lab = name.parent().filter(|_| geteuid().is_root())?;
-    (lab.components().count() == 2 && !lab.ends_with("launched")).then_some(lab)
+    let is_lab = |group: &OsStr| !group.as_encoded_bytes().starts_with(OF_NO_LAB.as_bytes());
+    (lab.components().count() == 2 && lab.file_name().is_some_and(is_lab)).then_some(lab)
 }
 
 /// The slice that a scope is in: its lab's; or for those of none, one that is there anyway, because systemd does not remove one
@@ -326,7 +329,7 @@ mod tests {
     fn a_unit_is_named_as_systemd_escapes_paths() {
         for (name, unit) in [
             ("nslab/two-node/net1", "nslab-two\\x2dnode-net1.scope"),
-            ("nslab/launched/4711", "nslab-launched-4711.scope"),
+            ("nslab/:launched/4711", "nslab-:launched-4711.scope"),
             ("nslab/a.b/c_d", "nslab-a.b-c_d.scope"),
             (".x/é", "\\x2ex-\\xc3\\xa9.scope"),
         ] {
