@@ -299,3 +299,14 @@ pub(super) fn gc(global: &Global, report: &GcReport) {
     }
     text(&out);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_named_does_nothing_to_a_terminal() {
+        let rows = [vec!["a\u{1b}[31mb\nc".to_owned(), "é".to_owned()]];
+        assert_eq!(table(&["NAME", "X"], &rows), "NAME             X\na\\u{1b}[31mb\\nc  é\n");
+    }
+}

@@ -238,7 +238,11 @@ fn execute_launcher(launch: &Launch) -> Failure {
         Ok((file, number, executable)) => {
             let arguments = [VERB.to_owned(), file.as_raw_fd().to_string(), number.to_string()];
             let inherited = launch.container.environment.inherited;
-            let environment: Vec<_> = if inherited { std::env::vars_os().collect() } else { environment().chain(fault::variables()).collect() };
+            let environment: Vec<_> = if inherited {
+                std::env::vars_os().collect()
+            } else {
+                environment().chain(fault::variables()).collect()
+            };
             seal::execute(&executable, &arguments, environment)
         }
         Err(failure) => failure,

@@ -188,8 +188,11 @@ fn become_payload(known: &Known<'_>, springboard: Option<&Springboard>, report: 
 /// Closes all that the launcher has open. The command's execution would do so; but before, its directory and its program are
 /// looked for, and neither is to be found by way of /proc/self/fd (CVE-2024-21626).
 fn close_others(springboard: Option<&Springboard>, report: BorrowedFd<'_>) -> Result<(), Failure> {
-    let kept: Vec<RawFd> =
-        springboard.map(|springboard| springboard.as_fd().as_raw_fd()).into_iter().chain([report.as_raw_fd()]).collect();
+    let kept: Vec<RawFd> = springboard
+        .map(|springboard| springboard.as_fd().as_raw_fd())
+        .into_iter()
+        .chain([report.as_raw_fd()])
+        .collect();
     match sys::close_all_but(&kept) {
         Err(Errno::ENOSYS) => Ok(()), // before 5.9, where they are closed by the execution
         result => result.during(|| Step::of("close the launcher's files")),

@@ -11,9 +11,9 @@ use rustix::fs::{FlockOperation, Mode, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
-use std::sync::LazyLock;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// The files' names.
 pub(super) mod names {
@@ -216,4 +216,16 @@ pub(super) fn write(directory: &Path, name: &str, what: &impl Serialize) -> Resu
     let mode = mode(&directory).during(make)?;
     strange::write_new(&directory, &beside, mode, &text).during(make)?;
     rustix::fs::renameat(&directory, &beside, &directory, name).during(make)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        assert_eq!(boot_offset_s("monotonic           0         0\nboottime        86400         0\n"), Some(86400));
+        assert_eq!(boot_offset_s("monotonic -5 0\nboottime -7 0\n"), Some(-7));
+        assert_eq!(boot_offset_s(""), None);
+    }
 }

@@ -28,6 +28,7 @@ mod launch_detached;
 mod launch_detached_cgroup;
 mod launch_escapes;
 mod launch_log;
+mod launch_others;
 mod launch_paths;
 mod launch_process_1;
 mod launch_record;

@@ -50,7 +50,9 @@ pub fn join(directory: &Path) -> Result<Left, Failure> {
     }
     Ok(match session.run()? {
         // Who did not read was not waited for; how it ended was written down before.
-        Left::Lost => Record::read(directory)?.and_then(|record| record.ended).map_or(Left::Lost, |end| Left::Ended(end.ended)),
+        Left::Lost => {
+            Record::read(directory)?.and_then(|record| record.ended).map_or(Left::Lost, |end| Left::Ended(end.ended))
+        }
         left => left,
     })
 }
