@@ -26,7 +26,7 @@ mod unpack;
 pub use budget::{Budget, Cancel, Progress};
 pub use config::ImageConfig;
 pub use digest::Digest;
-pub use error::{ImageError, Refusal};
+pub use error::{ImageError, Refusal, RegistryError};
 pub use import::{Imported, Settings, default_name, import};
 pub use run::Run;
 pub use store::{Claim, Footing, ImageRecord, LayerRecord, Pruned, Store, Usage};
