@@ -7,7 +7,6 @@ mod oci;
 mod registry;
 mod zip;
 
-#[cfg(test)]
 pub(super) use archive::unpack;
 
 use super::budget::{Budget, Progress};

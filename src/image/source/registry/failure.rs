@@ -5,6 +5,9 @@ use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
 use std::io;
 use std::time::Duration;
 
+/// How much of what a registry says is shown.
+const MOST_CHARACTERS: usize = 300;
+
 /// What has failed of an image, at a registry that may say nothing for so long.
 pub(super) fn failed(what: &str, error: OciDistributionError, patience: Duration) -> ImageError {
     let of_registry = |source| ImageError::Registry { what: what.to_owned(), source };
@@ -26,7 +29,8 @@ pub(super) fn failed(what: &str, error: OciDistributionError, patience: Duration
             } else if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
                 RegistryError::Absent
             } else {
-                RegistryError::Refused(envelope.to_string())
+                let all: Vec<&str> = envelope.errors.iter().map(|error| error.message.as_str()).collect();
+                RegistryError::Refused(readable(&all.join("; ")))
             }
         }
         OciDistributionError::ServerError { code: 401 | 403, .. } => RegistryError::Denied,
@@ -48,6 +52,11 @@ pub(super) fn of_stream(what: &str, error: io::Error, patience: Duration) -> Ima
             Err(inner) => other(inner),
         },
     }
+}
+
+/// What a registry says, to be shown on a terminal: it may be as long as it likes, and mean something to that.
+fn readable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(MOST_CHARACTERS).collect()
 }
 
 fn wrong_digest(what: &str, error: DigestError) -> ImageError {

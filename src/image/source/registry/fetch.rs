@@ -62,7 +62,7 @@ impl<'a> Fetch<'a> {
             user_agent: concat!("nslab/", env!("CARGO_PKG_VERSION")),
             // A proxy that the environment names is not asked for the machine itself: this one is for nobody, and takes that one's place.
             http_proxy: is_here.then(|| "http://127.0.0.1:9".to_owned()),
-            no_proxy: is_here.then(|| "*".to_owned()),
+            no_proxy: is_here.then(|| "localhost,127.0.0.0/8".to_owned()),
             ..ClientConfig::default()
         });
         let client = client.map_err(|error| ImageError::Registry {
@@ -73,7 +73,7 @@ impl<'a> Fetch<'a> {
         Ok(Self { client, login, reference, what, directory, patience, making })
     }
 
-    /// Fetches all that is needed; gives back what the registry has called by, and the manifest.
+    /// Fetches all that is needed; gives back the digest of what the registry has by that name, and the manifest.
     pub(super) async fn all(&self) -> Result<(Digest, Manifest), ImageError> {
         let blobs = self.directory.join("blobs/sha256");
         fs::create_dir_all(&blobs).in_store("make", &blobs)?;

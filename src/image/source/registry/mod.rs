@@ -8,6 +8,7 @@ mod failure;
 mod fetch;
 mod login;
 
+use super::super::digest::Digest;
 use super::super::error::{ImageError, RegistryError};
 use super::oci::Files;
 use super::{Made, Making};
@@ -28,10 +29,13 @@ const MOST_MEMORY: u64 = 256 << 20;
 
 /// What stands behind `docker://`.
 pub(super) fn reference_of(text: &str) -> Result<Reference, ImageError> {
-    let wrong = |why: String| ImageError::Unknown(format!("docker://{text} names no image of a registry: {why}"));
+    let wrong = |why: String| {
+        let as_in = "one reads docker://debian:12, or docker://registry.example:5000/path/name:tag";
+        ImageError::Unknown(format!("docker://{text} names no image of a registry ({why}): {as_in}"))
+    };
     let reference = text.parse::<Reference>().map_err(|error| wrong(error.to_string()))?;
     if let Some(digest) = reference.digest() {
-        digest.parse::<super::super::digest::Digest>().map_err(|error| wrong(error.to_string()))?;
+        digest.parse::<Digest>().map_err(|error| wrong(error.to_string()))?;
     }
     Ok(reference)
 }
@@ -76,7 +80,14 @@ fn make_patiently(
     // What is unpacked of it has nothing to do with how large it was packed.
     let budget = making.budget.anew();
     let made = files.layers(files.of_manifest(&manifest)?, &Making { budget: &budget, ..*making })?;
-    Ok(Made { origin: Some(format!("docker://{}", reference.clone_with_digest(digest.to_string()))), ..made })
+    Ok(Made { origin: Some(origin(reference, digest)), ..made })
+}
+
+/// What is written down of where it was: where nothing but a tag was said, another one may have that soon.
+fn origin(reference: &Reference, digest: Digest) -> String {
+    let (registry, path) = (reference.registry(), reference.repository());
+    let tag = reference.tag().map_or_else(String::new, |tag| format!(":{tag}"));
+    format!("docker://{registry}/{path}{tag}@{digest}")
 }
 
 /// Ends when somebody wants to stop, or when more is being read than is good.
