@@ -18,6 +18,7 @@ mod frames;
 mod image;
 mod image_container;
 mod image_layers;
+mod image_registry;
 mod inspect;
 mod interrupt;
 mod ipv6;
