@@ -130,15 +130,19 @@ fn words(mount: &Mount) -> String {
         MountKind::Tmpfs => format!("mount -t tmpfs tmpfs {target}"),
         MountKind::Volume { namespace, path, read_only, propagation: _ } => {
             let source = quoted(&super::shell_volume::place(namespace, path));
-            let options = if *read_only { "-o ro " } else { "" };
-            format!("mount --bind {options}{source} {target}")
+            format!("mount --bind {source} {target}{}", limited(*read_only, &target))
         }
         MountKind::Bind { source, read_only, if_target_exists } => {
-            let options = if *read_only { " -o ro" } else { "" };
-            let command = format!("mount --rbind{options} {} {target}", quoted(&source.to_string_lossy()));
+            let source = quoted(&source.to_string_lossy());
+            let command = format!("mount --rbind {source} {target}{}", limited(*read_only, &target));
             if *if_target_exists { format!("if [ -e {target} ]; then {command}; fi") } else { command }
         }
     }
+}
+
+/// In a command of its own: with the mount, it would take away what the source forbids besides (`nosuid`, `noexec`).
+fn limited(read_only: bool, target: &str) -> String {
+    if read_only { format!("; mount -o remount,bind,ro {target}") } else { String::new() }
 }
 
 /// What runs is nslab's own: its process 1 stands in the record, and goes with what is written down.

@@ -90,6 +90,7 @@ fn the_script_makes_the_volumes_and_limits_that_nslab_makes() {
         let script = host.scratch().join("lab.sh");
         std::fs::write(&script, ok(&["plan", "--shell", &file])).unwrap();
 
+        let before = host.as_it_is_now();
         ok(&["up", &file]);
         let of_nslab = facts(&cgroups, &|node, command| ok(&["exec", node, "--", "sh", "-c", command]));
         wait_until("the hungry one is killed", PATIENCE, || {
@@ -97,7 +98,7 @@ fn the_script_makes_the_volumes_and_limits_that_nslab_makes() {
         });
         ok(&["down"]);
         assert_eq!(cgroups.all(), [] as [&str; 0]);
-        host.assert_as_it_was("after nslab's lab");
+        before.assert_as_it_was("after nslab's lab");
 
         sh(&format!("sh {} > /dev/null 2>&1", script.display()));
         let of_script = facts(&cgroups, &|node, command| {
@@ -127,7 +128,7 @@ fn the_script_makes_the_volumes_and_limits_that_nslab_makes() {
             sh(are_removed);
             cgroups.all().is_empty()
         });
-        host.assert_as_it_was("after the script's lab");
+        before.assert_as_it_was("after the script's lab");
     });
 }
 
