@@ -61,12 +61,11 @@ const NAMESPACES: [(&str, CloneFlags); 8] = [
 /// # Errors
 /// When the container has ended, or the kernel does not let its namespaces be entered.
 pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
-    const KILLED: u8 = 128 + nix::libc::SIGKILL as u8;
     let launch = &entry.launch;
     let deaths = Deaths::watch(launch);
     let ended = attended(entry, launch)?;
-    // Where it is a shell that says so, it was one of the shell's own.
-    if ended.code() == KILLED
+    // A shell says it of one of its own.
+    if ended.code() == Ended::Signal(nix::libc::SIGKILL).code()
         && let Some(words) = deaths.and_then(|deaths| deaths.words(launch.container.command.first()?))
     {
         outside::say(&words);
