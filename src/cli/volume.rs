@@ -39,15 +39,19 @@ pub(super) fn volume(global: &Global, verb: VolumeVerb) -> Result<ExitCode, Erro
 
 fn list(root: &StateRoot, global: &Global, lab: &LabName) -> Result<(), Error> {
     let state = LabState::read(&root.lab(lab))?;
-    let spec = state.spec();
-    let by = |name: &str| {
-        let nodes = spec.into_iter().flat_map(|spec| &spec.nodes);
-        let mounts = nodes.filter_map(|node| Some((node, node.container.as_ref()?)));
-        let mounts = mounts.flat_map(|(node, container)| container.volumes.iter().map(move |mount| (node, mount)));
-        let named = mounts.filter(|(_, mount)| mount.volume == name);
-        named.map(|(node, mount)| format!("{}:{}", node.name, mount.at.display())).collect::<Vec<_>>()
-    };
     let all: Vec<Volume> = state.made().resources.volumes;
+    let nodes = state.spec().into_iter().flat_map(|spec| &spec.nodes);
+    let mut mounts = Vec::new();
+    for node in nodes.filter(|node| node.container.is_some()) {
+        let record = Record::read(&Called::Node(lab.clone(), node.name.clone()).record(root))?;
+        // Where none runs, nothing is mounted; it may end while it is looked at.
+        let there = record.filter(Record::is_alive).and_then(|it| launcher::mounted_volumes(&it, &all).ok());
+        mounts.extend(there.unwrap_or_default().into_iter().map(|(volume, at)| (volume, &node.name, at)));
+    }
+    let by = |name: &str| {
+        let named = mounts.iter().filter(|(volume, ..)| volume == name);
+        named.map(|(_, node, at)| format!("{node}:{}", at.display())).collect::<Vec<_>>()
+    };
     if global.json {
         let rows = all.iter().map(|of| serde_json::json!({ "name": of.name, "kind": of.kind, "mounts": by(&of.name) }));
         render::json(&rows.collect::<Vec<_>>());

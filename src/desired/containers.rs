@@ -5,7 +5,7 @@ use super::netns::node_netns;
 use crate::model::container::{
     Container, Environment, Mount, MountKind, Namespaces, NetworkOf, Root, RootSource, UserMaps,
 };
-use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer, Volume, cgroup_of};
+use crate::model::{HostsFile, Identity, NameDirectory, NodeContainer, STATE_DIRECTORY, Volume, cgroup_of};
 use crate::spec::{Node, Spec};
 use std::path::{Path, PathBuf};
 
@@ -60,9 +60,11 @@ pub(super) fn containers(
     all
 }
 
-/// The state directory that a lab's directory is in: `labs` is between them.
+/// The state directory that a lab's directory is in: `labs` is between them. The lab of a script has none, and its cgroups are
+/// where somebody would look for them.
 pub(super) fn state(directory: &Path) -> &Path {
-    directory.ancestors().nth(2).unwrap_or(directory)
+    let labs = directory.parent().filter(|above| above.ends_with("labs"));
+    labs.and_then(Path::parent).unwrap_or(Path::new(STATE_DIRECTORY))
 }
 
 /// The files by which the node knows names, over those of the root: where one that is not ours has none, nobody there reads them.

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 /// The file that pins the mount namespace in which a lab's volumes are, in its directory.
 const PIN: &str = "volumes";
 
-/// All of a lab's, in the topology's order.
+/// All of a lab's, in the topology's order. The lab of a script has no directory, and nothing there but its name is used.
 pub(super) fn volumes(spec: &Spec, directory: &Path) -> Vec<Volume> {
+    let name = spec.name.as_str();
+    let directory = if directory.ends_with(name) { directory.to_owned() } else { directory.join(name) };
     spec.volumes.iter().map(|wanted| volume(wanted, directory.join(PIN))).collect()
 }
 

@@ -1,6 +1,6 @@
 //! Running another command in a container that runs: in all of its namespaces, its cgroup and its root, with its rights.
 
-use super::cgroup::Entrance;
+use super::cgroup::{Deaths, Entrance};
 use super::command::Prepared;
 use super::failure::{During, Failure, Step};
 use super::handshake;
@@ -62,6 +62,18 @@ const NAMESPACES: [(&str, CloneFlags); 8] = [
 /// When the container has ended, or the kernel does not let its namespaces be entered.
 pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     let launch = &entry.launch;
+    let deaths = Deaths::watch(launch);
+    let ended = attended(entry, launch)?;
+    // A shell says it of one of its own.
+    if ended.code() == Ended::Signal(nix::libc::SIGKILL).code()
+        && let Some(words) = deaths.and_then(|deaths| deaths.words(launch.container.command.first()?))
+    {
+        outside::say(&words);
+    }
+    Ok(ended)
+}
+
+fn attended(entry: &Entry, launch: &Launch) -> Result<Ended, Failure> {
     let has_terminal = outside::wants_terminal(launch);
     outside::attended(has_terminal, |mask| {
         let command = Prepared::new(&launch.container, has_terminal)?;

@@ -64,4 +64,4 @@ pub use log::Reader as LogReader;
 pub use record::{EndRecord, Record, Running, begin, claim};
 pub use root::remove_written;
 pub use stop::{kill_launcher, signal, stop};
-pub use volume::{attach_volume, detach_volume};
+pub use volume::{attach_volume, detach_volume, mounted_volumes};

@@ -322,7 +322,7 @@ fn end(child: Child) -> Result<Ended, Failure> {
 }
 
 /// A line on standard error, for those who want to see each step.
-fn say(what: &str) {
+pub(super) fn say(what: &str) {
     // Nobody may listen, and then nobody wants to know.
     let _ = writeln!(std::io::stderr(), "nslab: {what}");
 }

@@ -14,6 +14,9 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::wait::waitpid;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -27,9 +30,11 @@ pub fn attach_volume(record: &Record, volume: &Volume, at: &Path, read_only: boo
     in_child(|| {
         let tree = volumes::copy(&volume.namespace, &volume.at)?;
         enter_mounts(record)?;
-        let place = open(&at)?;
+        let place = open(&at).map_err(|failure| match failure.source {
+            Errno::ENOENT => no_directory(record, &at),
+            _ => failure,
+        })?;
         let step = || Step::Mount { what: format!("the volume {}", volume.name), at: at.clone() };
-        let identity = |file: &OwnedFd| fstat(file).map(|stat| (stat.st_dev, stat.st_ino));
         if identity(&place).during(step)? == identity(&open(Path::new("/"))?).during(step)? {
             return Err(step().failed()(Errno::EBUSY));
         }
@@ -47,11 +52,7 @@ pub fn detach_volume(record: &Record, volumes: &[Volume], at: &Path) -> Result<(
     let at = absolute(at);
     in_child(|| {
         let step = || Step::of(format!("detach what is at {}", at.display()));
-        let identity = |file: &OwnedFd| fstat(file).map(|stat| (stat.st_dev, stat.st_ino));
-        let mut known = Vec::new();
-        for volume in volumes {
-            known.push(identity(&volumes::copy(&volume.namespace, &volume.at)?).during(step)?);
-        }
+        let known = identities(volumes)?;
         enter_mounts(record)?;
         let place = open(&at)?;
         if !known.contains(&identity(&place).during(step)?) {
@@ -62,6 +63,51 @@ pub fn detach_volume(record: &Record, volumes: &[Volume], at: &Path) -> Result<(
         rustix::process::fchdir(&place).during(step)?;
         umount2(".", MntFlags::MNT_DETACH).during(step)
     })
+}
+
+/// Which of these volumes is mounted where in a container, in the order of the places. To be called by a
+/// process that never had a second thread.
+///
+/// # Errors
+/// When the container does not run.
+pub fn mounted_volumes(record: &Record, volumes: &[Volume]) -> Result<Vec<(String, PathBuf)>, Failure> {
+    let step = || Step::of("see what is mounted in the container");
+    let pid = record.running.as_ref().ok_or(Errno::ESRCH).during(step)?.pid;
+    let table = std::fs::read_to_string(format!("/proc/{pid}/mountinfo")).during(step)?;
+    // Blanks in a path are written otherwise there (proc_pid_mountinfo(5)), and such a path is not found.
+    let points: BTreeSet<PathBuf> =
+        table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect();
+    in_child(|| {
+        let known = identities(volumes)?;
+        enter_mounts(record)?;
+        let mut found = Vec::new();
+        for point in points {
+            // Files are mounted on as well, and what is below another mount can't be got at.
+            let Ok(identity) = open(&point).and_then(|place| identity(&place).during(step)) else { continue };
+            let which = known.iter().position(|one| *one == identity);
+            found.extend(which.map(|at| (volumes[at].name.clone(), point)));
+        }
+        Ok(found)
+    })
+}
+
+/// By which a directory is known, however it is mounted.
+type Directory = (u64, u64);
+
+fn identity(file: &OwnedFd) -> Result<Directory, rustix::io::Errno> {
+    fstat(file).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+fn identities(volumes: &[Volume]) -> Result<Vec<Directory>, Failure> {
+    let step = || Step::of("look at the lab's volumes");
+    volumes.iter().map(|volume| identity(&volumes::copy(&volume.namespace, &volume.at)?).during(step)).collect()
+}
+
+fn no_directory(record: &Record, at: &Path) -> Failure {
+    let (name, at) = (&record.launch.name, at.display());
+    let words =
+        format!("attach a volume at {at}: {name} has no such directory; `nslab exec {name} -- mkdir -p {at}` makes it");
+    Step::of(words).failed()(Errno::ENOENT)
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -80,7 +126,7 @@ fn open(path: &Path) -> Result<OwnedFd, Failure> {
         .during(|| Step::Open { path: path.to_owned() })
 }
 
-fn in_child(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+fn in_child<T: Serialize + DeserializeOwned>(work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
     let step = || Step::of("make a process in the container");
     let (mut said, says) = std::io::pipe().during(step)?;
     let pid = match sys::fork().during(step)? {
@@ -97,5 +143,5 @@ fn in_child(work: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
     let heard = said.read_to_end(&mut text);
     waitpid(pid, None).during(step)?;
     heard.during(step)?;
-    serde_json::from_slice::<Result<(), Failure>>(&text).map_err(|_| Errno::EPIPE).during(step)?
+    serde_json::from_slice::<Result<T, Failure>>(&text).map_err(|_| Errno::EPIPE).during(step)?
 }

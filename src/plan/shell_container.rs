@@ -1,6 +1,7 @@
 //! Containers as commands: unshare(1) and mount(8) for what the launcher does with system calls of its own.
 
 use super::shell::{Script, quoted};
+use super::shell_limits as limits;
 use crate::model::container::{Mount, MountKind, Root, RootFileSystem, RootSource, User, Writes};
 use crate::model::{Exec, NodeContainer};
 
@@ -8,9 +9,10 @@ use crate::model::{Exec, NodeContainer};
 pub(super) const LESSON: &[&str] = &[
     "A container is a process in namespaces of its own with a root of its own. unshare(1) makes the namespaces, mount(8) what",
     "is seen in the root, which nobody else sees mounted, and unshare(1) goes there. What it prints is in /run/NAME.container/log.",
-    "nslab does more: pivot_root(2), so that there is no way out; a seccomp filter, and fewer capabilities; limits by a cgroup;",
-    "a /sys of its own, and paths of the kernel's that are hidden; a process 1 that reaps orphans and passes signals on. It all",
-    "ends with `ip netns pids NAME | xargs kill -KILL`.",
+    "Its cgroup limits it, and the cgroups of a lab what is in them together: who is in a cgroup stands in its cgroup.procs.",
+    "nslab does more: pivot_root(2), so that there is no way out; a seccomp filter, and fewer capabilities; a /sys of its own,",
+    "and paths of the kernel's that are hidden; a process 1 that reaps orphans and passes signals on. It all ends with",
+    "`ip netns pids NAME | xargs kill -KILL`; rmdir(1) removes the cgroups then.",
 ];
 
 /// Where programs are, for those who say nothing else; as the launcher has it.
@@ -25,8 +27,15 @@ pub(super) fn start(script: &mut Script, of: &NodeContainer) {
         User::Ids { uid, gid } => format!("--setgid={gid} --setuid={uid}"),
     };
     script.line(&format!("echo {} > {place}/ids", quoted(&ids)));
+    let is_limited = !of.container.limits.is_none();
+    limits::make(script, &of.cgroup, is_limited);
+    if is_limited {
+        limits::write(script, &of.cgroup, &of.container.limits);
+    }
+    // Before its namespaces are made: the cgroup that it is in then is the topmost that it sees.
+    script.line(&format!("({}", limits::enter(&of.cgroup)));
     script.line(&format!(
-        "ip netns exec {netns} unshare --pid --fork --kill-child --mount --uts --ipc --cgroup \\\n    sh -ec {} \\\n    < /dev/null > {place}/log 2>&1 &",
+        "exec ip netns exec {netns} unshare --pid --fork --kill-child --mount --uts --ipc --cgroup \\\n    sh -ec {}) \\\n    < /dev/null > {place}/log 2>&1 &",
         quoted(&inside(of, &place).join("\n"))
     ));
     // Only what comes next may need it, but then it is to be there; one that can't be started ends the script.
@@ -121,15 +130,19 @@ fn words(mount: &Mount) -> String {
         MountKind::Tmpfs => format!("mount -t tmpfs tmpfs {target}"),
         MountKind::Volume { namespace, path, read_only, propagation: _ } => {
             let source = quoted(&super::shell_volume::place(namespace, path));
-            let options = if *read_only { "-o ro " } else { "" };
-            format!("mount --bind {options}{source} {target}")
+            format!("mount --bind {source} {target}{}", limited(*read_only, &target))
         }
         MountKind::Bind { source, read_only, if_target_exists } => {
-            let options = if *read_only { " -o ro" } else { "" };
-            let command = format!("mount --rbind{options} {} {target}", quoted(&source.to_string_lossy()));
+            let source = quoted(&source.to_string_lossy());
+            let command = format!("mount --rbind {source} {target}{}", limited(*read_only, &target));
             if *if_target_exists { format!("if [ -e {target} ]; then {command}; fi") } else { command }
         }
     }
+}
+
+/// In a command of its own: with the mount, it would take away what the source forbids besides (`nosuid`, `noexec`).
+fn limited(read_only: bool, target: &str) -> String {
+    if read_only { format!("; mount -o remount,bind,ro {target}") } else { String::new() }
 }
 
 /// What runs is nslab's own: its process 1 stands in the record, and goes with what is written down.

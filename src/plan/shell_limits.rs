@@ -22,19 +22,37 @@ pub(super) fn change(script: &mut Script, op: &Op) {
     }
 }
 
-/// A cgroup, made in every hierarchy that has one of the files.
+/// The cgroup of a lab, or of a node that is no container. Who is to be in it has to go there.
 fn set(script: &mut Script, group: &LimitedGroup) {
-    let name = quoted(&group.cgroup.to_string_lossy());
-    script.line("for mount in /sys/fs/cgroup /sys/fs/cgroup/*; do");
-    script.line("    [ -e \"$mount/cgroup.procs\" ] || continue");
-    script.line("    for above in '' /nslab; do");
-    script.line("        [ ! -e \"$mount/cgroup.controllers\" ] || for one in memory pids cpu; do");
-    script.line("            echo \"+$one\" > \"$mount$above/cgroup.subtree_control\" || :");
-    script.line("        done 2> /dev/null");
-    script.line(&format!("        mkdir -p \"$mount/\"{name}"));
-    script.line("    done");
-    script.line("done");
+    make(script, &group.cgroup, true);
     write(script, &group.cgroup, &group.limits);
+}
+
+/// A cgroup, made in each hierarchy that has one of the files. In version 2 the controllers are passed on from above, level by
+/// level. One that limits nothing is only wished for.
+pub(super) fn make(script: &mut Script, cgroup: &Path, is_needed: bool) {
+    let above: Vec<String> = cgroup.ancestors().skip(1).map(|way| way.to_string_lossy().into_owned()).collect();
+    let above: Vec<String> = above
+        .iter()
+        .rev()
+        .map(|way| if way.is_empty() { "''".to_owned() } else { quoted(&format!("/{way}")) })
+        .collect();
+    script.line("while read -r device mount kind options rest; do");
+    script.line("    case $kind,$options, in cgroup2,* | cgroup,*,memory,* | cgroup,*,pids,* | cgroup,*,cpu,*) ;; *) continue ;; esac");
+    script.line("    [ -e \"$mount/cgroup.procs\" ] || continue");
+    let otherwise = if is_needed { "" } else { " 2> /dev/null || continue" };
+    script.line(&format!("    mkdir -p \"$mount\"/{}{otherwise}", quoted(&cgroup.to_string_lossy())));
+    script.line("    [ $kind = cgroup2 ] || continue");
+    script.line(&format!("    for above in {}; do for one in memory pids cpu; do", above.join(" ")));
+    script.line("        echo \"+$one\" > \"$mount$above/cgroup.subtree_control\" || :");
+    script.line("    done; done 2> /dev/null");
+    script.line("done < /proc/mounts");
+}
+
+/// The line by which a shell goes into a cgroup that is there, and whom it starts from then on.
+pub(super) fn enter(cgroup: &Path) -> String {
+    let place = quoted(&format!("*/{}", cgroup.display()));
+    format!("for cgroup in $(find /sys/fs/cgroup -type d -path {place}); do echo 0 > \"$cgroup/cgroup.procs\"; done")
 }
 
 /// It goes with what it is in, where that is empty.
@@ -48,7 +66,7 @@ fn remove(script: &mut Script, group: &LimitedGroup) {
 }
 
 /// Writes the files of a cgroup, of either version.
-fn write(script: &mut Script, cgroup: &Path, limits: &Limits) {
+pub(super) fn write(script: &mut Script, cgroup: &Path, limits: &Limits) {
     let Limits { memory, swap, cpus, pids } = limits;
     let number = |number: Option<u64>, none: &str| number.map_or_else(|| none.to_owned(), |number| number.to_string());
     let memory_bytes = memory.map(MemorySize::bytes);

@@ -7,7 +7,8 @@ use std::path::Path;
 /// What they are about, and what the commands leave out.
 pub(super) const LESSON: &[&str] = &[
     "A volume is a file system that containers share: it is mounted once, and each of them gets a copy of the mount. nslab mounts it",
-    "in a mount namespace of the lab's own, in which nobody else sees it; by hand, it is seen in /run/LAB.volumes.",
+    "in a mount namespace of the lab's own, in which nobody else sees it; by hand, it is seen in /run/LAB.volumes, and what is",
+    "mounted in it by one container is seen by no other one.",
 ];
 
 /// Where a volume is mounted by hand.
@@ -41,7 +42,9 @@ pub(super) fn add(script: &mut Script, of: &Volume) {
     }
 }
 
+/// One that nslab has mounted is in its own mount namespace, which has no programs: commands do not get at it.
 pub(super) fn remove(script: &mut Script, of: &Volume) {
-    let at = place(&of.namespace, &of.at);
-    script.line(&format!("umount -l {}; rm -rf {}.disk; rmdir {}", quoted(&at), quoted(&at), quoted(&at)));
+    let at = quoted(&place(&of.namespace, &of.at));
+    let disk = quoted(&format!("{}.disk", place(&of.namespace, &of.at)));
+    script.line(&format!("[ ! -e {at} ] || {{ umount -l {at}; rm -f {disk}; rmdir {at}; }}"));
 }

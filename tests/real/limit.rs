@@ -197,6 +197,28 @@ fn a_nodes_limits_change_in_place_and_outlive_a_restart() {
     });
 }
 
+/// And nothing is told of what was killed by somebody else, or has ended otherwise.
+#[test]
+fn who_runs_a_command_in_a_container_is_told_that_it_was_killed_for_want_of_memory() {
+    ThrowAwayHost::run(|host| {
+        let _cgroups = Cgroups::mount(host);
+        ok(&["up", &lab(host, "limits: {memory: 60M, swap: 0}")]);
+        let exec = |words: &[&str]| {
+            let output = nslab(["exec", "zion", "--"].iter().chain(words)).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let told = |whom: &str| (Some(137), format!("nslab: {whom}: killed, out of memory (limit 60 MB)\n"));
+        assert_eq!(exec(&["tail", "/dev/zero"]), told("tail"));
+        assert!(exec(&["sh", "-c", "tail /dev/zero; exit $?"]).1.ends_with(&told("sh").1));
+        assert_eq!(exec(&["sh", "-c", "kill -KILL $$"]), (Some(137), String::new()));
+        assert_eq!(exec(&["sh", "-c", "tail /dev/zero 2> /dev/null; exit 3"]).0, Some(3));
+        // As it is by now.
+        ok(&["limit", "zion", "--memory", "70M"]);
+        assert!(exec(&["tail", "/dev/zero"]).1.contains("(limit 70 MB)"));
+        ok(&["down"]);
+    });
+}
+
 #[test]
 fn a_limit_that_can_not_be_written_down_is_put_back() {
     ThrowAwayHost::run(|host| {

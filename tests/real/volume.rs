@@ -1,7 +1,7 @@
 //! Volumes: file systems that the containers of a lab share, and nobody else sees.
 
 use crate::support::rootfs::busybox;
-use crate::support::run::{fails, ok, sh, text, write};
+use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use std::path::Path;
 use std::time::Duration;
@@ -148,6 +148,72 @@ fn a_bind_forbids_what_its_sources_mount_forbids() {
     });
 }
 
+/// Mounts a file system in memory below each volume in the mount namespace of the lab's own, where the volumes are.
+fn mount_below_all_of(lab: &str) {
+    let namespace = std::fs::File::open(format!("/run/nslab/labs/{lab}/volumes")).unwrap();
+    let inside = move || {
+        // Threads share their working directory and root, and who enters a mount namespace is to have his own.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_FS).unwrap();
+        nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNS).unwrap();
+        let volumes = std::fs::read_dir("/").unwrap().map(|entry| entry.unwrap().path());
+        for volume in volumes.filter(|path| !path.starts_with("/.unfinished")) {
+            let at = volume.join("from-lab");
+            std::fs::create_dir(&at).unwrap();
+            let flags = nix::mount::MsFlags::empty();
+            nix::mount::mount(Some("none"), &at, Some("tmpfs"), flags, None::<&str>).unwrap();
+            std::fs::write(at.join("file"), "").unwrap();
+        }
+    };
+    std::thread::spawn(inside).join().unwrap();
+}
+
+#[test]
+fn a_slave_sees_what_is_mounted_in_the_labs_namespace_and_shows_nobody_its_own() {
+    ThrowAwayHost::run(|host| {
+        let volumes = "  slave: {kind: tmpfs, propagation: slave}\n  private: {kind: tmpfs}\n";
+        let mounts = "privileged: true, mounts: ['slave:/shared', 'private:/private']";
+        ok(&["up", &lab(host, volumes, mounts, mounts)]);
+        let sh = |node: &str, script: &str| nslab(["exec", node, "--", "sh", "-c", script]).output().unwrap();
+        let made = sh("zion", "mkdir /shared/below; mount -t tmpfs below /shared/below; touch /shared/below/file");
+        assert!(made.status.success(), "{}", text(&made));
+        assert!(sh("zion", "test -e /shared/below/file").status.success());
+        assert!(sh("moon", "test -d /shared/below && ! test -e /shared/below/file").status.success());
+        mount_below_all_of("matrix");
+        for node in ["zion", "moon"] {
+            assert!(sh(node, "test -e /shared/from-lab/file").status.success(), "{node}");
+            assert!(
+                sh(node, "test -d /private/from-lab && ! test -e /private/from-lab/file").status.success(),
+                "{node}"
+            );
+        }
+        ok(&["down"]);
+    });
+}
+
+/// In privileged containers, in which everything else could be done.
+#[test]
+fn what_a_volume_forbids_is_forbidden_where_everything_is_allowed() {
+    ThrowAwayHost::run(|host| {
+        let volumes = "  strict: {kind: tmpfs, nodev: true, noexec: true, nosuid: true}\n  free: {kind: tmpfs}\n";
+        let mounts = "privileged: true, mounts: ['strict:/shared', 'free:/private']";
+        ok(&["up", &lab(host, volumes, mounts, "privileged: true")]);
+        // One that came with the container, and one that is attached while it runs.
+        ok(&["volume", "attach", "strict", "moon:/shared"]);
+        ok(&["volume", "attach", "free", "moon:/private"]);
+        let script = "rm -f DIR/null DIR/busybox; mknod DIR/null c 1 3; cp /bin/busybox DIR/busybox; chmod 4755 DIR/busybox
+            (echo x > DIR/null) 2> /dev/null && echo device
+            DIR/busybox true 2> /dev/null && echo program
+            grep ' DIR ' /proc/self/mountinfo | cut -d ' ' -f 6 | tr , '\\n' | grep '^no[des]' | grep -v noatime | sort | tr '\\n' ' '";
+        for node in ["zion", "moon"] {
+            let said =
+                |at: &str| ok(&["exec", node, "--", "sh", "-c", &format!("{}; true", script.replace("DIR", at))]);
+            assert_eq!(said("/shared"), "nodev noexec nosuid ", "{node}");
+            assert_eq!(said("/private"), "device\nprogram\n", "{node}");
+        }
+        ok(&["down"]);
+    });
+}
+
 #[test]
 fn a_volume_that_is_to_be_another_restarts_its_containers_alone() {
     ThrowAwayHost::run(|host| {
@@ -217,9 +283,10 @@ fn a_volume_goes_into_containers_that_run_and_out_again() {
         let mut expected = [namespace_of("zion"), namespace_of("moon")];
         expected.sort();
         assert_eq!(seen_in("attached-to-two"), expected);
-        assert!(ok(&["volume", "ls"]).contains("attached-to-two"));
+        let places = || json(&["--json", "volume", "ls"])[0]["mounts"].clone();
+        assert_eq!(places(), serde_json::json!(["zion:/private", "moon:/private"]));
         for (arguments, said) in [
-            (&["attach", "attached-to-two", "zion:/no/such"][..], "can't open /no/such"),
+            (&["attach", "attached-to-two", "zion:/no/such"][..], "`nslab exec zion -- mkdir -p /no/such` makes it"),
             (&["attach", "attached-to-two", "zion:/"], "can't mount the volume"),
             (&["attach", "attached-to-two", "zion:/proc"], "can't mount the volume"),
             (&["attach", "other", "zion:/private"], "matrix has no volume other: it has attached-to-two"),
@@ -232,6 +299,7 @@ fn a_volume_goes_into_containers_that_run_and_out_again() {
         ok(&["volume", "detach", "zion:/private"]);
         assert_eq!(ok(&["exec", "zion", "--", "ls", "/private"]), "");
         assert_eq!(seen_in("attached-to-two"), [namespace_of("moon")]);
+        assert_eq!(places(), serde_json::json!(["moon:/private"]));
         assert_eq!(ok(&["exec", "moon", "--", "cat", "/private/file"]), "here\n");
         ok(&["down"]);
         before.assert_as_it_was("after down");

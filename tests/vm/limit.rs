@@ -46,3 +46,42 @@ fn a_lab_is_a_slice_with_a_scope_for_each_container() {
     let units = sh("systemctl list-units --all --no-legend --plain 'nslab-matrix*'");
     assert!(units.trim().is_empty(), "{units}");
 }
+
+const SCRIPTED: &str = "
+name: scripted
+limits: {memory: 300M, pids: 100}
+nodes:
+  zion: {container: {rootfs: host, command: [sleep, '5502'], limits: {memory: 100M, cpus: 0.5}}}
+  moon: {container: {rootfs: host, command: [sleep, '5503']}}
+  hungry: {container: {rootfs: host, command: [tail, /dev/zero], limits: {memory: 60M, swap: 0}}}
+  plain: {limits: {pids: 50}}
+";
+
+/// Beside systemd's own, as anybody makes cgroups by hand.
+#[test]
+fn a_script_makes_plain_cgroups_and_puts_its_containers_into_them() {
+    let _alone = alone();
+    let directory = std::env::temp_dir();
+    let (file, script) = (directory.join("scripted.yaml"), directory.join("scripted.sh"));
+    std::fs::write(&file, SCRIPTED).unwrap();
+    std::fs::write(&script, ok(&["plan", "--shell", file.to_str().unwrap()])).unwrap();
+    sh(&format!("sh {} > /dev/null 2>&1", script.display()));
+    let read = |name: &str| sh(&format!("cat /sys/fs/cgroup/nslab/scripted{name}")).trim().to_owned();
+    assert_eq!((read("/memory.max"), read("/pids.max")), ("314572800".to_owned(), "100".to_owned()));
+    assert_eq!((read("/zion/memory.max"), read("/zion/cpu.max")), ("104857600".to_owned(), "50000 100000".to_owned()));
+    assert_eq!((read("/moon/memory.max"), read("/plain/pids.max")), ("max".to_owned(), "50".to_owned()));
+    for (node, command) in [("zion", "sleep 5502"), ("moon", "sleep 5503")] {
+        let pid = sh(&format!("pgrep -x -f '{command}'"));
+        assert!(read(&format!("/{node}/cgroup.procs")).lines().any(|one| one == pid.trim()), "{node}");
+    }
+    let kills = || read("/hungry/memory.events").lines().any(|line| line == "oom_kill 1");
+    wait_until("the hungry one is killed", SOON, kills);
+    // Nothing in the cgroups of others.
+    assert_eq!(sh("find /sys/fs/cgroup -path '*.slice/*nslab/scripted*' | head -3"), "");
+    sh("for node in zion moon; do ip netns pids scripted-$node | xargs kill -KILL; done
+        ip netns list | grep -o '^scripted-[a-z]*' | xargs -n 1 ip netns delete
+        rm -r /etc/netns/scripted-* /etc/netns/.scripted");
+    let remove = "find /sys/fs/cgroup/nslab -depth -type d -exec rmdir {} + 2> /dev/null; test ! -e /sys/fs/cgroup/nslab && echo gone || :";
+    wait_until("the cgroups are empty", SOON, || sh(remove) == "gone\n");
+    sh("rm -r --one-file-system /run/scripted-*.container");
+}

@@ -84,8 +84,35 @@ impl OfLaunch {
     }
 
     fn of_kills(&self, kills: u64) -> String {
-        let limit = self.memory.map(|memory| format!(" (limit {memory})")).unwrap_or_default();
-        let whom = if kills == 1 { String::new() } else { format!("{kills} processes ") };
-        format!("{}: {whom}killed, out of memory{limit}", self.name)
+        words(&self.name, kills, self.memory)
+    }
+}
+
+fn words(name: &str, kills: u64, memory: Option<MemorySize>) -> String {
+    let limit = memory.map(|memory| format!(" (limit {memory})")).unwrap_or_default();
+    let whom = if kills == 1 { String::new() } else { format!("{kills} processes ") };
+    format!("{name}: {whom}killed, out of memory{limit}")
+}
+
+/// Who is killed for want of memory in a container that runs, while another command runs in it.
+#[derive(Debug)]
+pub(in crate::launcher) struct Deaths {
+    counter: OomCounter,
+    before: u64,
+    memory: Option<MemorySize>,
+}
+
+impl Deaths {
+    /// From now on; `None` where nobody counts. To be called where the caller sees its own cgroups yet.
+    pub(in crate::launcher) fn watch(launch: &Launch) -> Option<Self> {
+        let counter = Cgroup::find(launch.cgroup.as_ref()?).ok()??.oom_counter().ok()??;
+        let before = counter.kills().ok()?;
+        Some(Self { counter, before, memory: launch.container.limits.memory })
+    }
+
+    /// What there is to say to who has waited for a command that was killed.
+    pub(in crate::launcher) fn words(&self, command: &str) -> Option<String> {
+        let kills = self.counter.kills().ok()?.saturating_sub(self.before);
+        (kills > 0).then(|| words(command, kills, self.memory))
     }
 }

@@ -28,8 +28,10 @@
 //! - A test that is killed takes its host along (PR_SET_PDEATHSIG, and the PID namespace's init).
 
 pub(crate) mod cgroups;
+pub(crate) mod console;
 pub(crate) mod conversation;
 pub(crate) mod database;
+pub(crate) mod document;
 pub(crate) mod frames;
 pub(crate) mod keepers;
 pub(crate) mod managed_street;
