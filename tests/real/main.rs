@@ -56,6 +56,8 @@ mod show;
 mod state;
 mod support;
 mod throw_away_host;
+mod top;
+mod top_live;
 mod uplink;
 mod uplink_confirm;
 mod uplink_crash;

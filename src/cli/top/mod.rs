@@ -12,6 +12,7 @@ use super::args_top::{Sort, TopArguments};
 use super::render;
 use super::signals::Signals;
 use crate::Error;
+use crate::fault;
 use crate::lab::Nslab;
 use crate::model::LabName;
 use crate::report::{TopReport, UsageSample};
@@ -120,6 +121,7 @@ async fn live(nslab: &Nslab, lab: Option<LabName>, interval: Duration, mut view:
         }
         view.stay_within(view.of(&report).len(), draw::page(screen.height()));
         if !title.time.is_empty() {
+            fault::at("top").expect("drawing the table");
             screen.draw(|frame| draw::draw(frame, &report, &view, &title))?;
         }
     }

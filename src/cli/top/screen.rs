@@ -13,6 +13,7 @@ use ratatui::crossterm::terminal::{
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 use std::io::{self, Stdout, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
 /// How many keys may wait to be looked at.
@@ -44,14 +45,13 @@ impl Screen {
 
     /// Has the next drawing draw all of it: somebody else may have used it, and set it as it was.
     pub(super) fn take_again(&mut self) -> Result<(), Error> {
-        let again = || {
+        let mut again = || {
             // Otherwise crossterm believes that it is set already.
             disable_raw_mode()?;
             take()?;
             let (width, height) = size()?;
             self.0.resize(Rect { x: 0, y: 0, width, height })
         };
-        let mut again = again;
         again().map_err(|source| failed("use the terminal", source))
     }
 
@@ -71,13 +71,20 @@ impl Drop for Screen {
     }
 }
 
+/// Whether it is not as it was: put back twice, the cursor would be where it was when it was taken.
+static IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
 fn take() -> io::Result<()> {
+    IS_TAKEN.store(true, Ordering::SeqCst);
     enable_raw_mode()?;
     execute!(stdout(), EnterAlternateScreen, Hide)
 }
 
-/// It fails for a terminal that is gone, and then there is nothing to put back.
 fn put_back() {
+    if !IS_TAKEN.swap(false, Ordering::SeqCst) {
+        return;
+    }
+    // It fails for a terminal that is gone, and then there is nothing to put back.
     let _ = disable_raw_mode();
     let _ = execute!(stdout(), LeaveAlternateScreen, Show);
 }

@@ -132,7 +132,7 @@ impl<'a> Processes<'a> {
 
     /// They are the same in every hierarchy.
     fn all(&mut self) -> &BTreeSet<i32> {
-        let place = self.places.first();
+        let place = self.places.iter().find(|place| place.is_dir());
         self.found.get_or_insert_with(|| place.and_then(|place| members::of_all(place).ok()).unwrap_or_default())
     }
 
