@@ -31,6 +31,7 @@ mod removal;
 mod shared;
 mod survey;
 mod sysctl;
+mod traffic;
 mod uplink;
 mod volumes;
 

@@ -168,23 +168,34 @@ pub(super) fn report(lab: Option<&LabName>, name: &str, command: &[String], reco
     let Some(record) = record else { return new };
     let command = record.launch.container.command.clone();
     let with = |state| ContainerReport { state, command, ..new };
-    match (&record.running, &record.ended) {
-        (Some(running), _) if running.is_alive() => ContainerReport {
+    let state = state(Some(&record));
+    match (state, &record.running, &record.ended) {
+        (ContainerState::Running, Some(running), _) => ContainerReport {
             pid: Some(running.pid),
             memory_bytes: memory_bytes(&record),
             since_unix_s: Some(running.started_at_unix_s),
-            ..with(ContainerState::Running)
+            ..with(state)
         },
-        (_, Some(ended)) => {
-            let reason = why(&record, ended);
-            let exit_code = Some(ended.ended.code());
-            // A shell that waits for what is killed returns what it would be itself.
-            let is_killed = reason.is_some() && ended.ended.code() > SIGNALLED;
-            let state = if is_killed { ContainerState::Killed } else { ContainerState::Exited };
+        (ContainerState::Exited | ContainerState::Killed, _, Some(ended)) => {
+            let (exit_code, reason) = (Some(ended.ended.code()), why(&record, ended));
             ContainerReport { exit_code, reason, since_unix_s: Some(ended.ended_at_unix_s), ..with(state) }
         }
-        (Some(_), None) => with(ContainerState::Gone),
-        (None, None) => with(ContainerState::New),
+        _ => with(state),
+    }
+}
+
+/// Whether a container with this record runs.
+pub(super) fn state(record: Option<&Record>) -> ContainerState {
+    let Some(record) = record else { return ContainerState::New };
+    match (&record.running, &record.ended) {
+        (Some(running), _) if running.is_alive() => ContainerState::Running,
+        (_, Some(ended)) => {
+            // A shell that waits for what is killed returns what it would be itself.
+            let is_killed = why(record, ended).is_some() && ended.ended.code() > SIGNALLED;
+            if is_killed { ContainerState::Killed } else { ContainerState::Exited }
+        }
+        (Some(_), None) => ContainerState::Gone,
+        (None, None) => ContainerState::New,
     }
 }
 

@@ -28,6 +28,7 @@ mod statistics;
 mod stp;
 mod sysctl;
 mod uplink;
+mod usage;
 mod vlan;
 mod volume;
 
@@ -55,5 +56,6 @@ pub use statistics::LinkStatistics;
 pub use stp::Stp;
 pub use sysctl::{SysctlKey, SysctlKeyError};
 pub use uplink::{AddressMode, DEAF, HostBridge, OvsUplink, ParseAddressModeError, Uplink, UplinkAddress, UplinkPort};
+pub use usage::{IoBytes, ResourceUsage, Traffic};
 pub use vlan::{NativeVlan, VlanError, VlanId, VlanMode};
 pub use volume::{Propagation, Volume, VolumeKind, VolumeLimits};

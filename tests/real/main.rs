@@ -59,6 +59,8 @@ mod show;
 mod state;
 mod support;
 mod throw_away_host;
+mod top;
+mod top_live;
 mod tutorial;
 mod uplink;
 mod uplink_confirm;

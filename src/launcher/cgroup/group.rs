@@ -148,17 +148,20 @@ fn entrances(name: &Path) -> Result<Vec<PathBuf>, CgroupError> {
 /// When the machine can't be looked at.
 pub fn find_group(name: &Path) -> Result<Option<Cgroup>, CgroupError> {
     super::check(name)?;
-    let machine = Machine(hierarchy::look()?);
+    Ok(find_on(&Machine(hierarchy::look()?), name))
+}
+
+pub(super) fn find_on(machine: &Machine, name: &Path) -> Option<Cgroup> {
     for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
         let directory = hierarchy.mount.join(systemd::slice_place_of(name));
         if tree::is_marked(&directory, MARK) {
-            return Ok(Some(of_slice(systemd::slice_of(name), directory)));
+            return Some(of_slice(systemd::slice_of(name), directory));
         }
     }
     let trees = machine.trees(&kept(name), &Controller::ALL).into_iter();
     let trees: Vec<Tree> = trees.filter(Tree::has_leaf).collect();
     let is_one = trees.iter().any(|tree| tree::is_marked(&tree.leaf(), MARK));
-    Ok(is_one.then(|| of_trees(trees, name)))
+    is_one.then(|| of_trees(trees, name))
 }
 
 /// What there is of a group whose maker was killed before he could mark it.

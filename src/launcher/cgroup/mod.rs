@@ -28,6 +28,7 @@ mod of_launch;
 mod oom;
 mod systemd;
 mod tree;
+mod usage;
 mod way_out;
 
 pub(super) use entrance::Entrance;
@@ -36,6 +37,7 @@ pub use group::{enter_group, find_group, group_limits, in_group, remove_group, s
 pub use launched::{cgroup_of_caller, remove_left_by_killed};
 pub(super) use of_launch::{Deaths, OfLaunch};
 pub use oom::{OomCounter, protect_from_oom};
+pub use usage::UsageReader;
 pub(super) use way_out::WaysOut;
 
 use crate::launcher::enclosed::enclosed;
@@ -112,16 +114,19 @@ impl Cgroup {
     /// When the machine can't be looked at.
     pub fn find(name: &Path) -> Result<Option<Self>, CgroupError> {
         check(name)?;
-        let machine = Machine(hierarchy::look()?);
+        Ok(Self::find_on(&Machine(hierarchy::look()?), name))
+    }
+
+    fn find_on(machine: &Machine, name: &Path) -> Option<Self> {
         let unit = systemd::unit_of(name);
         for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
             let directory = hierarchy.mount.join(systemd::place_of(name));
             if directory.is_dir() || group::is_left_slice(name, hierarchy) {
-                return Ok(Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None }));
+                return Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None });
             }
         }
         let trees: Vec<Tree> = machine.trees(name, &Controller::ALL).into_iter().filter(Tree::is_there).collect();
-        Ok((!trees.is_empty()).then(|| Self { kind: Kind::Trees(trees), unified: None }))
+        (!trees.is_empty()).then(|| Self { kind: Kind::Trees(trees), unified: None })
     }
 
     /// What clone3(2) is to be given with CLONE_INTO_CGROUP. Where this is something, process 1 has to be started so, and
