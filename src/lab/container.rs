@@ -45,7 +45,7 @@ impl Nslab {
         super::context::require_privilege()?;
         let (_locked, of) = self.container(lab, node, options).await?;
         let Some(running) = record(&of)?.and_then(|record| record.running) else { return Ok(()) };
-        apply::end_container(running).await?;
+        apply::end_container(running, of.cgroup.clone()).await?;
         Ok(apply::remove_cgroup(of.cgroup).await?)
     }
 
@@ -89,7 +89,7 @@ impl Nslab {
         }
         if let Some(running) = running.filter(|_| signal == Signal::SIGKILL) {
             // It says how it ended; where it can't, it is ended.
-            apply::end_container(running).await?;
+            apply::end_container(running, of.cgroup.clone()).await?;
         }
         Ok(())
     }

@@ -103,7 +103,7 @@ impl Nslab {
     /// A signal that was sent stays sent.
     pub async fn stop_launched(&self, name: &ContainerName) -> Result<(), Error> {
         if let Some(running) = self.launched_record(name)?.and_then(|record| record.running) {
-            apply::end_container(running).await?;
+            apply::end_container(running, self.cgroup_of(name)).await?;
             apply::remove_cgroup(self.cgroup_of(name)).await?;
         }
         Ok(())

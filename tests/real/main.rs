@@ -39,6 +39,7 @@ mod launch_rootless;
 mod launch_terminal;
 mod library;
 mod limit;
+mod limit_io;
 mod limit_lab;
 mod links;
 mod managers;

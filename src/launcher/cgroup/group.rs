@@ -7,7 +7,7 @@
 use super::error::{CgroupError, While};
 use super::hierarchy::{self, Controller, Hierarchy, Version};
 use super::tree::{self, Tree};
-use super::{Cgroup, Kind, Machine, NOTICE, change, limits, make, members, systemd};
+use super::{Cgroup, Kind, Machine, NOTICE, change, disks, limits, make, members, systemd};
 use crate::fault;
 use crate::launcher::Failure;
 use crate::model::container::Limits;
@@ -28,7 +28,11 @@ const MARK: &str = ".group";
 pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
     super::check(name)?;
     let machine = Machine(hierarchy::look()?);
-    let settings = limits::settings(limits, |controller| machine.version(controller))?;
+    if is_lab(name) && (limits.io_read.or(limits.io_write)).is_some() && machine.version(Controller::Io) == Version::One
+    {
+        return Err(CgroupError::IoOfWhole);
+    }
+    let settings = limits::settings(limits, |controller| machine.version(controller), &disks::of(limits)?)?;
     if let Some(root) = machine.systemds_root(&settings).filter(|_| geteuid().is_root()) {
         let (slice, directory) = (systemd::slice_of(name), root.mount.join(systemd::slice_place_of(name)));
         systemd::make_slice(&slice, &format!("nslab {}", name.display()))?;
@@ -87,7 +91,7 @@ pub fn remove_group(name: &Path) -> Result<(), CgroupError> {
         Kind::Scope { unit, directory, .. } => {
             // With a slice, systemd would end what is in it; without a mark, it goes with the last of those.
             if !members::below(&directory)?.is_empty() {
-                systemd::set_properties(&unit, &Limits::default())?;
+                systemd::set_properties(&unit, &Limits::default(), &[])?;
                 return tree::unmark(&directory, MARK);
             }
             if let Some(root) = root_of(&directory) {

@@ -355,7 +355,7 @@ nodes:
       tmpfs: [/b]
       cap_add: [ALMIGHTY]
       privileged: true
-      limits: {memory: 100Q, swap: 1G, cpus: 0, pids: 0}
+      limits: {memory: 100Q, swap: 1G, cpus: 0, pids: 0, io: {read: 10Mbit/s, write: 0, wirte: 1M}}
       terminal: maybe
       rootFS: x
   b: {container: {command: [a]}}
@@ -418,7 +418,7 @@ nodes:
       tmpfs: [/tmp]
       cap_add: [cap_net_admin, NET_RAW]
       cap_drop: [all]
-      limits: {memory: 100M, cpus: 0.5, pids: 64}
+      limits: {memory: 100M, cpus: 0.5, pids: 64, io: {read: 10MB/s, write: 5242880}}
       user_namespace: true
   b: {container: {rootfs: host, command: [/bin/sleep, '9'], user: '1:2', hostname: zion, privileged: true, terminal: true}}
 ";
@@ -441,7 +441,14 @@ nodes:
     assert_eq!((a.user, b.user), (User::Ids { uid: 1000, gid: 1000 }, User::Ids { uid: 1, gid: 2 }));
     let capabilities = [Capability::NetAdmin, Capability::NetRaw].into();
     assert_eq!((a.rights, b.rights), (Rights::Confined { capabilities }, Rights::Privileged));
-    let limits = Limits { memory: "100M".parse().ok(), swap: None, cpus: "0.5".parse().ok(), pids: Some(64) };
+    let limits = Limits {
+        memory: "100M".parse().ok(),
+        swap: None,
+        cpus: "0.5".parse().ok(),
+        pids: Some(64),
+        io_read: "10M".parse().ok(),
+        io_write: "5MiB/s".parse().ok(),
+    };
     assert_eq!((a.limits, b.limits), (limits, Limits::default()));
     assert_eq!((b.root.source, b.root.writes), (RootSource::Host, Writes::Layer));
     assert_eq!((a.hostname, b.hostname.as_deref()), (None, Some("zion")));
