@@ -29,5 +29,5 @@ pub use digest::Digest;
 pub use error::{ImageError, Refusal};
 pub use import::{Imported, Settings, default_name, import};
 pub use run::Run;
-pub use store::{Claim, Footing, ImageRecord, LayerRecord, Pruned, Store, Usage};
+pub use store::{Claim, Damage, Footing, ImageRecord, Images, LayerRecord, Pruned, Store, Usage};
 pub use unpack::{Devices, LeftOut};

@@ -17,6 +17,7 @@ mod failure;
 mod frames;
 mod image;
 mod image_container;
+mod image_damage;
 mod image_layers;
 mod inspect;
 mod interrupt;
