@@ -72,6 +72,13 @@ impl Cgroup {
             }
         }
         systemd::set_properties(unit, limits, &disks)?;
+        for setting in settings.iter().filter(|setting| setting.is_beside_systemd()) {
+            // systemd enables the controller for it when it has been told of the disks that this one is made of.
+            let file = directory.join(setting.file);
+            if systemd::has_come(|| file.exists() || setting.is_none()) && file.exists() {
+                setting.write_to(&file).while_to(&format!("write {} to", setting.value), &file)?;
+            }
+        }
         if systemd::has_come(|| self.is_limited_to(limits).unwrap_or(false)) {
             return Ok(());
         }

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 /// Where the kernel tells of them.
 const PLACE: &str = "/sys/block";
 
+/// The same by their numbers.
+const NUMBERS: &str = "/sys/dev/block";
+
 /// What is in memory, or on a disk that is another one: by the beginnings of their names (Documentation/admin-guide/devices.txt).
 const OTHERS: [&str; 3] = ["loop", "ram", "zram"];
 
@@ -26,6 +29,8 @@ pub(super) struct Disk {
     pub(super) number: String,
     /// Its device file.
     pub(super) node: PathBuf,
+    /// Whether it is made of others.
+    pub(super) has_parts: bool,
 }
 
 /// A direction in which is limited, with what the versions call it.
@@ -86,7 +91,7 @@ fn disk(directory: &Path) -> Option<Disk> {
     }
     let number = read("dev")?.trim().to_owned();
     // What is a slash below /dev is `!` here, as in cciss!c0d0.
-    Some(Disk { number, node: Path::new("/dev").join(name.replace('!', "/")) })
+    Some(Disk { number, node: Path::new("/dev").join(name.replace('!', "/")), has_parts: has_parts(directory) })
 }
 
 /// What is to be written for these limits.
@@ -125,12 +130,13 @@ pub(super) fn told(version: Version, disks: &[Disk], read: impl Fn(&str) -> Opti
     })
 }
 
-/// The limits as properties of a unit of systemd's: each disk's device file with a rate. Where there is none, no disk.
+/// The limits as properties of a unit of systemd's: each disk's device file with a rate, but for those that are made of others
+/// ([`is_of_others`]). Where there is none, no disk.
 pub(super) fn properties(limits: &Limits, disks: &[Disk]) -> Vec<(&'static str, Vec<(String, u64)>)> {
     let of = |direction: &Direction| {
         let rate = (direction.of)(limits).map(IoRate::bytes);
-        let each = |rate: u64| disks.iter().map(move |disk| (disk.node.display().to_string(), rate));
-        (direction.property, rate.into_iter().flat_map(each).collect())
+        let own = disks.iter().filter(|disk| !disk.has_parts);
+        (direction.property, own.filter_map(|disk| Some((disk.node.display().to_string(), rate?))).collect())
     };
     DIRECTIONS.iter().map(of).collect()
 }
@@ -177,7 +183,18 @@ pub(super) fn before(value: &str, found: &str) -> String {
 
 /// Whether the disk of a setting has been taken away.
 pub(super) fn is_gone(value: &str) -> bool {
-    !Path::new("/sys/dev/block").join(parts(value).0).exists()
+    !Path::new(NUMBERS).join(parts(value).0).exists()
+}
+
+/// Whether the disk of a setting is made of others. systemd takes it for the one that it is on (lookup_block_device(), src/core/cgroup.c
+/// in systemd), where not all that is written is counted for whom it is: dm-crypt's threads write it. So such a line of a unit's file is
+/// nslab's to write; systemd lets it be.
+pub(super) fn is_of_others(value: &str) -> bool {
+    has_parts(&Path::new(NUMBERS).join(parts(value).0))
+}
+
+fn has_parts(directory: &Path) -> bool {
+    fs::read_dir(directory.join("slaves")).is_ok_and(|mut parts| parts.next().is_some())
 }
 
 #[cfg(test)]
@@ -190,7 +207,11 @@ mod tests {
     }
 
     fn disks() -> [Disk; 2] {
-        ["8:0", "8:16"].map(|number| Disk { number: number.to_owned(), node: format!("/dev/{number}").into() })
+        ["8:0", "8:16"].map(|number| Disk {
+            number: number.to_owned(),
+            node: format!("/dev/{number}").into(),
+            has_parts: false,
+        })
     }
 
     fn lines(settings: &[Setting]) -> Vec<String> {
@@ -291,9 +312,18 @@ mod tests {
         for name in ["loop0", "ram3", "zram0"] {
             make(name, "7:0", "100", None);
         }
-        let found = look_in(place.path()).unwrap();
+        fs::create_dir(place.path().join("sda/slaves")).unwrap();
+        fs::create_dir_all(place.path().join("dm-0/slaves/sda1")).unwrap();
+        let all = look_in(place.path()).unwrap();
+        let of_others: Vec<&str> = all.iter().filter(|disk| disk.has_parts).map(|disk| disk.number.as_str()).collect();
+        assert_eq!(of_others, ["253:0"]);
+        let told = properties(&limits(None, Some("5M")), &all);
+        assert_eq!(
+            told[1].1.iter().map(|(node, _)| node.as_str()).collect::<Vec<_>>(),
+            ["/dev/cciss/c0d0", "/dev/ramen", "/dev/sda"]
+        );
         let found: Vec<(&str, &str)> =
-            found.iter().map(|disk| (disk.number.as_str(), disk.node.to_str().unwrap())).collect();
+            all.iter().map(|disk| (disk.number.as_str(), disk.node.to_str().unwrap())).collect();
         let expected =
             [("104:0", "/dev/cciss/c0d0"), ("253:0", "/dev/dm-0"), ("300:0", "/dev/ramen"), ("8:0", "/dev/sda")];
         assert_eq!(found, expected);

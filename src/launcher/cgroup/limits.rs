@@ -185,6 +185,11 @@ impl Setting {
         if self.controller == Controller::Io { disks::before(&self.value, found) } else { found.trim().to_owned() }
     }
 
+    /// Whether it is nslab's to write in a unit of systemd's.
+    pub(super) fn is_beside_systemd(&self) -> bool {
+        self.controller == Controller::Io && disks::is_of_others(&self.value)
+    }
+
     /// Writes it. A disk that has been taken away needs no limit.
     ///
     /// # Errors

@@ -32,6 +32,9 @@ pub(super) fn scope(
             continue;
         }
         let Setting { limit, controller, value, .. } = setting;
+        if setting.is_beside_systemd() && file.exists() {
+            setting.write_to(&file).while_to(&format!("write {value} to"), &file)?;
+        }
         // A user's systemd takes every limit, and has just some of the controllers.
         let found = fs::read_to_string(&file).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => {

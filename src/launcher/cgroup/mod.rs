@@ -33,9 +33,10 @@ mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
-pub use group::{enter_group, find_group, group_limits, in_group, remove_group, set_group};
+pub use group::{enter_group, find_group, group_limits, in_group, remove_group, set_group, start_in_group};
 pub use launched::{cgroup_of_caller, remove_left_by_killed};
 pub(super) use of_launch::OfLaunch;
+pub(super) use oom::OutOfMemory;
 pub use oom::{OomCounter, protect_from_oom};
 pub(super) use way_out::WaysOut;
 
