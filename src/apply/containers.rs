@@ -75,7 +75,7 @@ impl HostEffects {
         let failed = |source| EffectError::Container { node: of.node.to_string(), action: "stop", source };
         let record = Record::read(&of.directory).ok().flatten();
         if let Some(running) = record.and_then(|record| record.running) {
-            end(running, GRACE).await.map_err(failed)?;
+            end(running, of.cgroup.clone(), GRACE).await.map_err(failed)?;
         }
         fault::point(|| "after stopping the container".into());
         // A launcher that was left to itself may not have come to writing down what it started.
@@ -123,8 +123,8 @@ fn directory_of(root: &Root) -> Option<&Path> {
 }
 
 /// Ends what runs; others go on meanwhile.
-pub(super) async fn end(running: launcher::Running, grace: Duration) -> Result<(), Failure> {
-    let stopped = tokio::task::spawn_blocking(move || launcher::stop(&running, grace)).await;
+async fn end(running: launcher::Running, cgroup: PathBuf, grace: Duration) -> Result<(), Failure> {
+    let stopped = tokio::task::spawn_blocking(move || launcher::stop(&running, Some(&cgroup), grace)).await;
     stopped.unwrap_or_else(|_| Err(ended("stop the container")))
 }
 
@@ -255,6 +255,6 @@ pub async fn start_container(context: &Context, lab: &LockedLab, node: &NodeName
 ///
 /// # Cancel safety
 /// A signal that was sent stays sent.
-pub async fn end_container(running: launcher::Running) -> Result<(), Failure> {
-    end(running, GRACE).await
+pub async fn end_container(running: launcher::Running, cgroup: PathBuf) -> Result<(), Failure> {
+    end(running, cgroup, GRACE).await
 }

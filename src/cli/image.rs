@@ -84,7 +84,8 @@ async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Re
 
 fn remove(store: &Store, names: &[ImageName]) -> Result<(), Error> {
     for name in names {
-        store.remove(name)?;
+        let removed = store.remove(name)?;
+        render_image::damaged(&removed.damaged, true);
         render::line(render::Stream::Error, &format!("nslab: removed {name}"));
     }
     Ok(())

@@ -108,7 +108,7 @@ impl Nslab {
     /// A signal that was sent stays sent.
     pub async fn stop_launched(&self, name: &ContainerName) -> Result<(), Error> {
         if let Some(running) = self.launched_record(name)?.and_then(|record| record.running) {
-            apply::end_container(running).await?;
+            apply::end_container(running, self.cgroup_of(name)).await?;
             self.remove_cgroup_of_ended(name).await?;
         }
         Ok(())
@@ -145,7 +145,7 @@ impl Nslab {
         // Somebody may forget it and give its name to another one at any moment: that one is meant then, too.
         while !self.forget_ended(name).await? {
             match self.launched_record(name)?.and_then(|record| record.running).filter(Running::is_alive) {
-                Some(running) => apply::end_container(running).await?,
+                Some(running) => apply::end_container(running, self.cgroup_of(name)).await?,
                 None => tokio::time::sleep(LOOK).await, // somebody starts it
             }
         }

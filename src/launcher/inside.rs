@@ -1,7 +1,7 @@
 //! The process inside: process 1 of a container, from the clone to its end. Where there is no PID namespace, it becomes the
 //! command itself.
 
-use super::cgroup::protect_from_oom;
+use super::cgroup::{OutOfMemory, protect_from_oom};
 use super::failure::{During, Failure, Step, at};
 use super::farewell::Farewell;
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
@@ -81,11 +81,11 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
         known.rights.confine_init()?;
         at("inside, without rights")?;
         // Where the kernel does not count them, there is nothing to say.
-        let kills = || known.oom.as_ref().and_then(|counter| counter.kills().ok()).unwrap_or(0);
-        let ended = reaper.run(payload, (!is_detached).then_some(channel), || kills() > 0)?;
+        let killed = || known.oom.and_then(OutOfMemory::told);
+        let ended = reaper.run(payload, (!is_detached).then_some(channel), killed)?;
         at("inside, after the end")?;
-        if !is_detached && kills() > 0 {
-            channel.say(&FromInside::OutOfMemory { kills: kills() }, None)?;
+        if let Some(killed) = killed().filter(|_| !is_detached) {
+            channel.say(&FromInside::OutOfMemory(killed), None)?;
         }
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)

@@ -52,6 +52,9 @@ pub struct EndRecord {
     pub ended: Ended,
     /// Whether the kernel has killed something in it for want of memory.
     pub out_of_memory: bool,
+    /// Whether that was not for its own limit: but for one of the lab as a whole, or for want of memory of the machine.
+    #[serde(default)]
+    pub for_others_limit: bool,
     /// When, in seconds after 1970.
     pub ended_at_unix_s: u64,
     /// How much of its output could not be written to the log, in bytes.

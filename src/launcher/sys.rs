@@ -5,7 +5,11 @@
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_long};
 use nix::unistd::Pid;
+use std::fs::File;
+use std::io::Write;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// What a process is after it was doubled.
 #[derive(Debug)]
@@ -167,4 +171,11 @@ pub(super) fn own(received: RawFd) -> OwnedFd {
 pub(super) fn exit(code: u8) -> ! {
     // SAFETY: it does not return, and touches no memory.
     unsafe { libc::_exit(code.into()) }
+}
+
+/// Has what a command starts write `0` to these files before it is executed: so a process goes into cgroups by itself.
+pub(super) fn enter_before_exec(command: &mut Command, files: Vec<File>) {
+    let enter = move || files.iter().try_for_each(|mut file| file.write_all(b"0"));
+    // SAFETY: between fork and exec, other threads may hold locks; this takes none and allocates nothing, it calls write(2).
+    unsafe { command.pre_exec(enter) };
 }

@@ -269,6 +269,35 @@ fn what_others_have_made_stays() {
 }
 
 #[test]
+fn what_is_left_of_the_topmost_is_found() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let place = cgroups.places().into_iter().find(|place| place.ends_with("pids") || place.ends_with("unified"));
+        let place = place.unwrap();
+        let gc = || sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
+        // An empty one that somebody else has made is his.
+        std::fs::create_dir(place.join("nslab")).unwrap();
+        gc();
+        assert!(place.join("nslab").exists());
+        // One that nslab was about to make when it was killed is nslab's.
+        let begin = || {
+            let _ = std::fs::create_dir(place.join("nslab"));
+            rustix::fs::setxattr(&place, "trusted.nslab.making", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+        };
+        begin();
+        let said = gc();
+        assert!(said.contains("cgroups of containers whose launchers were killed"), "{said}");
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+        begin();
+        let output = run(&["-p", "-m", "--pids", "10"], &["true"]);
+        assert!(output.status.success(), "{}", text(&output));
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+        let name = "trusted.nslab.making";
+        assert!(rustix::fs::getxattr(&place, name, &mut [0_u8; 8][..]).is_err(), "the mark goes with it");
+    });
+}
+
+#[test]
 fn many_at_once_leave_nothing() {
     ThrowAwayHost::run(|host| {
         let cgroups = Cgroups::mount(host);

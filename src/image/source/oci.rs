@@ -225,8 +225,9 @@ impl Files {
                 tags.join(", ")
             )));
         };
-        let blob = |name: &PathBuf| Blob { name: name.clone(), said: None };
-        Ok((self.json(&one.config, None)?, one.layers.iter().map(blob).collect()))
+        let blob = |name: &PathBuf| Blob { name: name.clone(), said: digest_of_blob(name) };
+        let said = digest_of_blob(&one.config).or_else(|| digest_of_config(&one.config));
+        Ok((self.json(&one.config, said.as_ref())?, one.layers.iter().map(blob).collect()))
     }
 
     /// Holds how many layers there are against what the configuration says.
@@ -335,6 +336,22 @@ pub(super) fn check(what: &str, wanted: Digest, found: Digest) -> Result<(), Ima
 /// Where a blob of a layout is.
 pub(super) fn place(digest: &Digest) -> PathBuf {
     Path::new("blobs/sha256").join(digest.hex())
+}
+
+/// What a file of `docker save` is said to be by its place: newer ones are layouts, too.
+fn digest_of_blob(path: &Path) -> Option<Digest> {
+    path.strip_prefix("blobs/sha256").ok()?.to_str().and_then(digest_of_hex)
+}
+
+/// What a configuration is said to be by its name: `HEX.json`, which is how images are called (their ID), or `sha256:HEX`, as
+/// programs write it that make such archives without Docker. Layers are called by their own, or by anything.
+fn digest_of_config(path: &Path) -> Option<Digest> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_suffix(".json").or_else(|| name.strip_prefix("sha256:")).and_then(digest_of_hex)
+}
+
+fn digest_of_hex(text: &str) -> Option<Digest> {
+    format!("sha256:{text}").parse().ok()
 }
 
 /// Whether what is of this type is an index.

@@ -73,6 +73,12 @@ pub enum CgroupError {
     /// Swap was to be limited and memory not, in version 1, which counts both in one.
     #[error("can't limit swap and not memory: cgroup version 1 counts both in one")]
     SwapAlone,
+    /// Disks were to be limited for a lab as a whole, in version 1.
+    #[error(
+        "can't limit io of the lab as a whole: cgroup version 1 does not bound together what is in several cgroups (blkio); limit \
+         the nodes' containers each, or boot the machine with version 2"
+    )]
+    IoOfWhole,
     /// The kernel doesn't count swap.
     #[error("can't limit swap: this kernel does not count it (it does when booted with swapaccount=1)")]
     SwapNotCounted,
@@ -167,7 +173,7 @@ impl From<CgroupError> for Failure {
         use CgroupError as E;
         let errno = match &error {
             E::Name { .. } | E::SwapAlone => Errno::EINVAL,
-            E::ControllerAbsent { .. } | E::SwapNotCounted => Errno::EOPNOTSUPP,
+            E::ControllerAbsent { .. } | E::SwapNotCounted | E::IoOfWhole => Errno::EOPNOTSUPP,
             E::ControllerNotDelegated { .. } | E::NotDelegated { .. } => Errno::EACCES,
             E::ReadOnly { .. } => Errno::EROFS,
             E::InternalProcesses { .. } | E::Occupied { .. } | E::Others { .. } | E::InUse { .. } => Errno::EBUSY,
@@ -189,7 +195,7 @@ impl From<CgroupError> for Failure {
 fn advice(controller: &str) -> String {
     format!(
         " (systemd gives users memory and pids alone: have root run `systemctl edit user@.service` and write \
-         `[Service]` and `Delegate=cpu memory pids` there for `{controller}`, and log in anew)"
+         `[Service]` and `Delegate=cpu io memory pids` there for `{controller}`, and log in anew)"
     )
 }
 
