@@ -83,7 +83,9 @@ async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Re
 
 fn remove(store: &Store, names: &[ImageName]) -> Result<(), Error> {
     for name in names {
-        store.remove(name)?;
+        for why in store.remove(name)?.failed {
+            tracing::warn!("{why}");
+        }
         render::line(render::Stream::Error, &format!("nslab: removed {name}"));
     }
     Ok(())

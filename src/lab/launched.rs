@@ -143,7 +143,7 @@ impl Nslab {
         locked.remove_launched(name)?;
         locked.remove_if_empty()?;
         // With what it has written, where it stood on an image.
-        self.images().sweep()?;
+        self.sweep_images();
         Ok(())
     }
 

@@ -2,13 +2,14 @@
 //!
 //! It crosses from process to process, so it can be written and read.
 
+use crate::model::Shown;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("can't {step}{}", in_parentheses(besides))]
+#[error("can't {}{}", Shown(step), Shown(in_parentheses(besides)))]
 pub struct Failure {
     /// What was to be done.
     pub step: Step,
