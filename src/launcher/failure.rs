@@ -192,6 +192,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_does_nothing_to_a_terminal() {
+        let failure = Step::Open { path: "/\u{1b}[2J".into() }.failed()(Errno::EPERM).besides("\u{7}".to_owned());
+        assert_eq!(failure.to_string(), "can't open /\\u{1b}[2J (besides, \\u{7})");
+    }
+
+    #[test]
     fn a_command_that_is_not_there_is_told_from_one_that_can_not_be_run() {
         let run = |errno| Step::Execute { program: "x".into() }.failed()(errno);
         assert!(run(Errno::ENOENT).is_command_absent());

@@ -44,6 +44,8 @@ fn what_a_container_writes_is_its_own_and_goes_with_it() {
             assert_eq!(text(&old.env("NSLAB_TEST_LACKS", lacking).output().unwrap()), "image\n", "{lacking}");
         }
         assert_eq!(listing(&layer(&images)), before, "the image is as it was");
+        images.fails(&["launch", "--image", "a", "-N", "nosuch", "true"], 2);
+        assert_eq!(images.names("containers"), [] as [String; 0], "what was not started claims nothing");
         assert!(images.fails(&["launch", "--image", "a"], 2).contains("has no command of its own"));
         assert!(images.fails(&["launch", "--image", "b", "true"], 2).contains("there is no image b; there is a"));
     });
@@ -109,7 +111,8 @@ fn what_is_kept_is_there_for_the_next_one() {
         images.ok(&["image", "prune"]);
         assert_eq!(started("cat /etc/said; ls -d /var"), "first\n/var\n");
         let said = images.fails(&["image", "rm", "a"], 1);
-        assert!(said.contains("in use by what is kept of c"), "{said}");
+        let advice = "in use by what is kept of c: `nslab image prune --kept` removes";
+        assert!(said.contains(advice) && !said.contains("take it down"), "{said}");
         images.ok(&["image", "prune", "--kept"]);
         images.ok(&["image", "rm", "a"]);
         images.assert_empty();
@@ -178,6 +181,15 @@ fn nodes_stand_on_images() {
         images.ok(&["down"]);
         assert_eq!(images.names("containers"), ["l@n"]);
         assert_eq!(listing(&layer(&images)), before);
+        // Once they stand on another one of that name, the layers of the old one may go.
+        images.ok(&["up", &topology]);
+        sh(&format!("echo other > {}/rootfs/etc/said", host.scratch().display()));
+        images.ok(&["image", "import", &format!("{}/rootfs", host.scratch().display()), "--name", "a"]);
+        assert_eq!(images.json(&["image", "prune"])["layers"], serde_json::json!([]));
+        images.ok(&["up", &topology]);
+        assert_eq!(inside("m", "cat /etc/said"), "other\n");
+        assert_eq!(images.json(&["image", "prune"])["layers"].as_array().unwrap().len(), 1);
+        images.ok(&["down"]);
         let absent = write(host, "absent.yaml", "name: x\nnodes: {n: {container: {image: b}}}\n");
         assert!(images.fails(&["up", &absent], 2).contains("there is no image b; there is a"));
     });

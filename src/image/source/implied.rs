@@ -139,3 +139,87 @@ fn entry(path: &Inside, said: Said) -> Entry {
         attributes,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::budget::Cancel;
+    use super::super::super::digest::Digest;
+    use super::super::super::import::{Settings, import};
+    use super::super::super::store::Store;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::path::Path;
+    use std::sync::Arc;
+    use tar::{Builder, EntryType, Header};
+
+    fn layer(entries: &[(&str, u32)]) -> Vec<u8> {
+        let mut builder = Builder::new(Vec::new());
+        for (name, mode) in entries {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(if name.ends_with('/') { EntryType::Directory } else { EntryType::Regular });
+            header.set_mode(*mode);
+            header.set_uid(rustix::process::geteuid().as_raw().into());
+            header.set_gid(rustix::process::getegid().as_raw().into());
+            header.set_mtime(1000);
+            header.set_size(0);
+            builder.append_data(&mut header, name, std::io::empty()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    /// The permissions of the directories of the layer that has come above these; and how many layers there are.
+    fn imported(scratch: &Path, layers: &[Vec<u8>]) -> (Vec<(String, u32)>, usize) {
+        let source = scratch.join("source");
+        fs::create_dir_all(&source).unwrap();
+        let names: Vec<String> = (0..layers.len()).map(|at| format!("{at}.tar")).collect();
+        for (name, layer) in names.iter().zip(layers) {
+            fs::write(source.join(name), layer).unwrap();
+        }
+        let digests: Vec<String> = layers.iter().map(|layer| Digest::of(layer).to_string()).collect();
+        let config = serde_json::json!({"rootfs": {"diff_ids": digests}});
+        fs::write(source.join("config.json"), config.to_string()).unwrap();
+        let manifest = serde_json::json!([{"Config": "config.json", "Layers": names}]);
+        fs::write(source.join("manifest.json"), manifest.to_string()).unwrap();
+        let store = Store::new(scratch.join("store"));
+        let settings = Settings {
+            name: None,
+            tag: None,
+            limit: "1G".parse().unwrap(),
+            devices: super::Devices::LeaveOut,
+            cancel: Cancel::default(),
+            progress: Arc::new(|_, _| ()),
+        };
+        let image = import(&store, source.to_str().unwrap(), &settings).unwrap().image;
+        let top = store.files_of(&image.layers.last().unwrap().digest);
+        let mut found = Vec::new();
+        let mut left = vec![top.clone()];
+        while let Some(directory) = left.pop() {
+            let metadata = directory.metadata().unwrap();
+            let name = directory.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
+            found.push((name, metadata.permissions().mode() & 0o7777));
+            assert!(metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw());
+            left.extend(fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()));
+        }
+        found.sort();
+        (found, image.layers.len())
+    }
+
+    #[test]
+    fn a_directory_is_what_the_uppermost_layer_says_that_says_something() {
+        let scratch = tempfile::tempdir().unwrap();
+        let base = layer(&[("./", 0o750), ("tmp/", 0o1777), ("root/", 0o700), ("root/a/", 0o711), ("etc/", 0o755)]);
+        let above = layer(&[("tmp/x", 0o644), ("root/a/.wh.secret", 0), ("etc/y", 0o644), ("new/z", 0o644)]);
+        let (said, count) = imported(scratch.path(), &[base.clone(), above.clone()]);
+        let expected = [("", 0o750), ("root", 0o700), ("root/a", 0o711), ("tmp", 0o1777)];
+        assert_eq!((said, count), (expected.map(|(name, mode)| (name.to_owned(), mode)).into(), 3));
+        // Made again it is the same one, and where nothing is to be said there is none.
+        assert_eq!(imported(scratch.path(), &[base.clone(), above.clone()]).1, 3);
+        assert_eq!(fs::read_dir(scratch.path().join("store/layers")).unwrap().count(), 3);
+        let all = layer(&[("./", 0o750), ("tmp/", 0o700), ("root/", 0o700), ("root/a/", 0o711), ("etc/", 0o755)]);
+        assert_eq!(imported(scratch.path(), &[base.clone(), above.clone(), all]).1, 3);
+        // One that was gone in between is another one.
+        let gone = layer(&[("./", 0o755), (".wh.root", 0), ("tmp/", 0o755), ("tmp/.wh..wh..opq", 0)]);
+        let again = layer(&[("./", 0o755), ("root/a/x", 0o644)]);
+        assert_eq!(imported(scratch.path(), &[base, gone, again]).1, 3);
+    }
+}

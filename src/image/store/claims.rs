@@ -17,6 +17,7 @@ use crate::model::container::Upper;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -231,8 +232,11 @@ impl Locked<'_> {
         let work = self.begin()?;
         let mut taken = Ok(());
         for (at, place) in places.iter().enumerate() {
-            let moved = fs::rename(place, work.to_go(&format!("gone-{at}"))).in_store("remove", place);
-            taken = taken.and(moved);
+            match fs::rename(place, work.to_go(&format!("gone-{at}"))) {
+                // Its launcher was quicker.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                moved => taken = taken.and(moved.in_store("remove", place)),
+            }
         }
         // What is to go is out of the way: others need not wait until it is gone.
         drop(self);

@@ -159,13 +159,16 @@ fn write(path: &Path, what: &impl Serialize) -> Result<(), ImageError> {
     write_by_way_of(&path.with_file_name(format!(".{name}")), path, what)
 }
 
-/// The same, written at another place first: in a directory that goes where nslab is killed before it is done.
+/// The same, written at another place first.
 fn write_by_way_of(beside: &Path, path: &Path, what: &impl Serialize) -> Result<(), ImageError> {
     let text = serde_json::to_vec_pretty(what).map_err(io::Error::other).in_store("write", path)?;
     let write = || {
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(beside)?;
         file.write_all(&text)?;
         file.sync_all()?;
+        if path.parent().is_some_and(|directory| directory.ends_with("images")) {
+            crate::fault::at("before an image is in its place").map_err(io::Error::other)?;
+        }
         fs::rename(beside, path)?;
         path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };

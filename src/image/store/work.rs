@@ -196,6 +196,7 @@ impl Work<'_> {
         let _locked = self.store.lock()?;
         let path = self.store.image_path(&record.name);
         let is_there = path.exists();
+        // First where it goes if nslab is killed before it is done.
         write_by_way_of(&self.path.join("image.json"), &path, record)?;
         Ok(is_there)
     }
