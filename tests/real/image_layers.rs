@@ -212,7 +212,7 @@ END"#
         assert_eq!(images.layers("many").len(), 300);
         let script = "ls -d /file1 /file299; ls / | grep -c file";
         for (lacking, options) in [("", &[][..]), ("overlay_by_descriptor", &[]), ("overlay_by_descriptor", &["-U"])] {
-            let all = [&["launch", "--image", "many"], options, &["sh", "-c", script]].concat();
+            let all = [&["launch", "--image", "many"][..], options, &["sh", "-c", script]].concat();
             let output = images.command(&all).env("NSLAB_TEST_LACKS", lacking).output().unwrap();
             assert_eq!(text(&output), "/file1\n/file299\n299\n", "{lacking} {options:?}");
         }

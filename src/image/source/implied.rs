@@ -211,7 +211,7 @@ mod tests {
         let above = layer(&[("tmp/x", 0o644), ("root/a/.wh.secret", 0), ("etc/y", 0o644), ("new/z", 0o644)]);
         let (said, count) = imported(scratch.path(), &[base.clone(), above.clone()]);
         let expected = [("", 0o750), ("root", 0o700), ("root/a", 0o711), ("tmp", 0o1777)];
-        assert_eq!((said, count), (expected.map(|(name, mode)| (name.to_owned(), mode)).into(), 3));
+        assert_eq!((said, count), (expected.map(|(name, mode)| (name.to_owned(), mode)).to_vec(), 3));
         // Made again it is the same one, and where nothing is to be said there is none.
         assert_eq!(imported(scratch.path(), &[base.clone(), above.clone()]).1, 3);
         assert_eq!(fs::read_dir(scratch.path().join("store/layers")).unwrap().count(), 3);
