@@ -37,7 +37,7 @@ pub use state::StateRoot;
 
 /// Becomes a helper of nslab's, where the process was started as one: `nslab` is its own helper, and so is any program that
 /// uses it as a library and has labs in which routers advertise themselves, nodes take their addresses by DHCP, or which
-/// have an uplink.
+/// have an uplink; or that removes, for a user who is not root, what containers on images have written.
 ///
 /// To be called first thing in `main`, before there is any thread, or anything else is opened: what the process has
 /// inherited is closed. Where it returns a code, the process is to exit with that.

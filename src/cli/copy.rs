@@ -6,6 +6,7 @@ use super::select::{self, Called};
 use crate::Error;
 use crate::lab::not_running;
 use crate::launcher::{self, Outside, Record};
+use crate::model::Shown;
 use crate::state::StateRoot;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -38,7 +39,7 @@ pub(super) fn copy(global: &Global, arguments: &CopyArguments) -> Result<ExitCod
         }
     };
     for what in left_out {
-        tracing::warn!("left out {what}");
+        tracing::warn!("left out {}", Shown(what));
     }
     Ok(ExitCode::SUCCESS)
 }

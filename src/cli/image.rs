@@ -86,6 +86,9 @@ fn remove(store: &Store, names: &[ImageName]) -> Result<(), Error> {
     for name in names {
         let removed = store.remove(name)?;
         render_image::damaged(&removed.damaged, true);
+        for why in removed.failed {
+            tracing::warn!("{why}");
+        }
         render::line(render::Stream::Error, &format!("nslab: removed {name}"));
     }
     Ok(())

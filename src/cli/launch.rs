@@ -67,6 +67,7 @@ struct Asked {
 }
 
 fn asked_for(global: &Global, mut arguments: LaunchArguments) -> Result<Asked, Error> {
+    let is_waited_for = !arguments.detach;
     let standing = arguments.image.clone().map(|image| stand(global, &mut arguments, &image)).transpose()?;
     let namespaces = namespaces(global, &arguments)?;
     let rights = rights(&arguments);
@@ -99,6 +100,11 @@ fn asked_for(global: &Global, mut arguments: LaunchArguments) -> Result<Asked, E
         limits,
     };
     let launch = Launch { name, container, cgroup, output: Output::Callers, verbose: global.verbose > 0 };
+    // When nothing of what was asked for can be wrong any more: nobody would give it back. One that nobody waits for claims its image
+    // when it has a name.
+    if let Some((name, claim)) = claim.as_ref().filter(|_| is_waited_for) {
+        super::image::store(global)?.claim(name, claim, launch.container.root.layers())?;
+    }
     Ok(Asked { launch, claim })
 }
 
@@ -110,7 +116,7 @@ struct Standing {
     claim: Claim,
 }
 
-/// Claims the image, and takes from it what the arguments do not say.
+/// Looks the image up, and takes from it what the arguments do not say.
 fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) -> Result<Standing, Error> {
     if arguments.share.contains(&Shared::Pid) && !arguments.pid {
         return Err(Error::Usage(
@@ -131,7 +137,12 @@ fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) ->
         ));
     }
     let store = super::image::store(global)?;
-    store.sweep()?;
+    // What others have left is no reason not to start.
+    if let Err(error) = store.sweep() {
+        if !global.quiet {
+            render::warning(&error);
+        }
+    }
     let record = store.image(image)?;
     let run = store.run_of(&record, &arguments.command, arguments.user.unwrap_or(User::Callers))?;
     // A node's begins with the name of its lab, and none of those is empty.
@@ -145,13 +156,10 @@ fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) ->
         is_kept: arguments.keep,
         record: None,
     };
-    // One that nobody waits for claims it when it has a name, and who forgets that one takes away what there is.
+    // Of one that nobody waits for, whoever forgets it takes away what there is.
     let footing = store.footing(&name, image)?;
-    if !arguments.detach {
-        store.claim(&name, &claim, &footing.layers)?;
-    }
-    let goes = if arguments.detach { Vec::new() } else { vec![footing.place.clone()] };
-    let (writes, source) = (Writes::Above(footing.upper(goes)), RootSource::Layers(footing.layers));
+    let upper = if arguments.detach { footing.upper_that_stays() } else { footing.upper_that_goes() };
+    let (writes, source) = (Writes::Above(upper), RootSource::Layers(footing.layers));
     arguments.command = run.command;
     arguments.workdir = arguments.workdir.take().or(run.working_directory);
     arguments.user = Some(run.user);

@@ -119,6 +119,13 @@ pub(super) fn error(error: &Error) {
     line(Stream::Error, text.trim_end());
 }
 
+/// Prints what has gone wrong on the way, and kept nothing from being done.
+pub(super) fn warning(error: &dyn std::error::Error) {
+    let mut text = format!("nslab: {error}");
+    add_causes(&mut text, error);
+    line(Stream::Error, &text);
+}
+
 fn add_causes(text: &mut String, error: &dyn std::error::Error) {
     let mut cause = error.source();
     while let Some(error) = cause {

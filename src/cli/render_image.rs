@@ -3,6 +3,7 @@
 use super::args::Global;
 use super::render::{Paint, Stream, json, line, text};
 use crate::image::{Damage, ImageConfig, ImageRecord, Images, Imported, LeftOut, Pruned, Usage};
+use crate::model::Shown;
 use std::fmt::Write as _;
 
 /// What an import has made.
@@ -24,7 +25,7 @@ pub(super) fn imported(global: &Global, imported: &Imported) {
 
 fn left_out(left_out: &LeftOut) -> Option<String> {
     let LeftOut { count, first } = left_out;
-    let names: Vec<String> = first.iter().map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = first.iter().map(|path| Shown(path.display()).to_string()).collect();
     let more = count.saturating_sub(names.len() as u64);
     let names = names.join(", ");
     match (count, more) {
@@ -52,7 +53,7 @@ pub(super) fn list(global: &Global, images: &Images) {
     let mut out = String::new();
     for image in images {
         let name = paint.strong(&format!("{:width$}", image.name));
-        let _ = writeln!(out, "{name}  {:>9}  {:>10}  {}", size(image.bytes()), layers(image), image.source);
+        let _ = writeln!(out, "{name}  {:>9}  {:>10}  {}", size(image.bytes()), layers(image), Shown(&image.source));
     }
     text(&out);
 }
@@ -72,22 +73,23 @@ pub(super) fn show(global: &Global, image: &ImageRecord) {
     let ImageRecord { name, source, imported_at_unix_s, layers, config, left_out: what } = image;
     let paint = Paint::new();
     let mut out = String::new();
-    let _ = writeln!(out, "{} of {source}, imported {}", paint.strong(name.as_str()), time(*imported_at_unix_s));
+    let _ =
+        writeln!(out, "{} of {}, imported {}", paint.strong(name.as_str()), Shown(source), time(*imported_at_unix_s));
     for layer in layers {
         let _ = writeln!(out, "  {}  {}, {} files", layer.digest, size(layer.bytes), layer.files);
     }
     let ImageConfig { entrypoint, command, environment, working_directory, user } = config;
     for (what, words) in [("entry point", entrypoint), ("command", command)] {
         if !words.is_empty() {
-            let _ = writeln!(out, "  {what}: {}", words.join(" "));
+            let _ = writeln!(out, "  {what}: {}", Shown(words.join(" ")));
         }
     }
     for (name, value) in environment {
-        let _ = writeln!(out, "  {name}={value}");
+        let _ = writeln!(out, "  {}={}", Shown(name), Shown(value));
     }
     for (what, value) in [("directory", working_directory), ("user", user)] {
         if let Some(value) = value {
-            let _ = writeln!(out, "  {what}: {value}");
+            let _ = writeln!(out, "  {what}: {}", Shown(value));
         }
     }
     if let Some(what) = left_out(what) {
@@ -112,7 +114,10 @@ pub(super) fn pruned(global: &Global, pruned: &Pruned) {
     if global.json {
         return json(pruned);
     }
-    let Pruned { layers, unfinished, containers, damaged: _ } = pruned;
+    let Pruned { layers, unfinished, containers, damaged: _, failed } = pruned;
+    for why in failed {
+        line(Stream::Error, &format!("nslab: {why}"));
+    }
     let mut out = String::new();
     for layer in layers {
         let _ = writeln!(out, "removed {layer}");
@@ -122,6 +127,9 @@ pub(super) fn pruned(global: &Global, pruned: &Pruned) {
     }
     if *containers > 0 {
         let _ = writeln!(out, "removed what {containers} containers had written");
+    }
+    if out.is_empty() && !failed.is_empty() {
+        return;
     }
     if out.is_empty() {
         return line(Stream::Error, "nothing to remove");

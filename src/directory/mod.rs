@@ -2,7 +2,7 @@
 
 mod removal;
 
-pub(crate) use removal::remove_all;
+pub(crate) use removal::{REMOVER, remove_all, remove_own};
 
 use std::fs::{DirBuilder, Permissions, set_permissions};
 use std::io::{self, ErrorKind};

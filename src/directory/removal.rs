@@ -5,17 +5,46 @@
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use std::ffi::{CStr, CString};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// The hidden verb of a process that removes what is partly other users', with the path to follow.
+pub(crate) const REMOVER: &str = "__remove";
 
 /// Removes it, whatever it allows to its owner. No symbolic link in it is followed.
+///
+/// Root in a user namespace of a caller who is not root can make files of users who are the caller's by /etc/subuid, and whom he can
+/// be in such a namespace only. What of those is in the way is removed by a process in one: see [`REMOVER`].
 ///
 /// # Errors
 /// When it can't be looked at or something in it can't be removed; where it is not there.
 pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
-    let removal = Removal { is_root: rustix::process::geteuid().is_root() };
+    match remove_own(path) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied && !geteuid().is_root() => {
+            if remove_by_helper(path) {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        removed => removed,
+    }
+}
+
+/// Says whether it is gone. Why not, the kernel has said already, or says again.
+fn remove_by_helper(path: &Path) -> bool {
+    let mut helper = Command::new("/proc/self/exe");
+    helper.arg(REMOVER).arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    helper.status().is_ok_and(|status| status.success())
+}
+
+/// As [`remove_all`], by the calling process itself.
+pub(crate) fn remove_own(path: &Path) -> io::Result<()> {
+    let removal = Removal { is_root: geteuid().is_root() };
     if !removal.is_root {
         chmodat(CWD, path, Mode::RWXU, AtFlags::empty())?;
     }
@@ -132,7 +161,7 @@ mod tests {
         }
         remove_all(&path).unwrap();
         assert!(!path.exists());
-        assert_eq!(remove_all(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(remove_all(&path).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]

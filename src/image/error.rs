@@ -1,7 +1,7 @@
 //! Why an image can't be had.
 
 use super::digest::Digest;
-use crate::model::{ImageName, NameError};
+use crate::model::{ImageName, NameError, Shown};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// What the image comes from can't be read.
-    #[error("can't read {what}")]
+    #[error("can't read {}", Shown(what))]
     Read {
         /// The file or directory.
         what: String,
@@ -19,7 +19,7 @@ pub enum ImageError {
         source: io::Error,
     },
     /// Something of the store can't be made, changed or looked at.
-    #[error("can't {action} {}{}", path.display(), advice(source))]
+    #[error("can't {action} {}{}", Shown(path.display()), advice(source))]
     Store {
         /// What was to be done.
         action: &'static str,
@@ -30,7 +30,7 @@ pub enum ImageError {
         source: io::Error,
     },
     /// A file of the image can't be made.
-    #[error("can't write {} of the image{}", path.display(), advice(source))]
+    #[error("can't write {} of the image{}", Shown(path.display()), advice(source))]
     Write {
         /// Its path in the image.
         path: PathBuf,
@@ -39,7 +39,7 @@ pub enum ImageError {
         source: io::Error,
     },
     /// Something in it is not as it should be, and may be meant to do harm.
-    #[error("the image is refused: {} {refusal}", path.display())]
+    #[error("the image is refused: {} {refusal}", Shown(path.display()))]
     Refused {
         /// Which entry.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum ImageError {
         refusal: Refusal,
     },
     /// It is no archive, or a damaged one.
-    #[error("{what} is damaged: {why}")]
+    #[error("{} is damaged: {}", Shown(what), Shown(why))]
     Damaged {
         /// The file.
         what: String,
@@ -55,13 +55,13 @@ pub enum ImageError {
         why: String,
     },
     /// It ends too early.
-    #[error("{what} is not whole: it ends in the middle")]
+    #[error("{} is not whole: it ends in the middle", Shown(what))]
     Truncated {
         /// The file.
         what: String,
     },
     /// It is not what its digest says.
-    #[error("{what} is not what it is said to be: its digest is {found}, and {wanted} was to be expected")]
+    #[error("{} is not what it is said to be: its digest is {found}, and {wanted} was to be expected", Shown(what))]
     WrongDigest {
         /// What.
         what: String,
@@ -89,7 +89,7 @@ pub enum ImageError {
     #[error("the image has more than {0} files, and so many are refused")]
     TooMany(u64),
     /// Nobody knows what it is.
-    #[error("{0}")]
+    #[error("{}", Shown(.0))]
     Unknown(String),
     /// No name was given, and the source has none that can be one.
     #[error("the image needs a name: give one with --name")]
@@ -103,12 +103,14 @@ pub enum ImageError {
         there: Vec<ImageName>,
     },
     /// Containers stand on it.
-    #[error("the image {name} is in use by {}: take it down first", users.join(", "))]
+    #[error("the image {name} is in use by {}", users(running, kept))]
     InUse {
         /// The image.
         name: ImageName,
         /// The containers.
-        users: Vec<String>,
+        running: Vec<String>,
+        /// Those that are no more, whose files are kept.
+        kept: Vec<String>,
     },
     /// Nobody has said what is to run.
     #[error("the image {0} has no command of its own: say which is to run")]
@@ -201,9 +203,6 @@ pub enum Refusal {
     /// It is linked to a directory, or to what nobody may have.
     #[error("is a hard link to {0:?}, which is no file")]
     LinkToDirectory(PathBuf),
-    /// It is there, and is a directory that is not empty.
-    #[error("takes the place of a directory that has files in it")]
-    OverDirectory,
     /// A whiteout without a name.
     #[error("says that a file is gone, and not which")]
     Whiteout,
@@ -219,6 +218,9 @@ pub enum Refusal {
     /// A path that is too long for the kernel.
     #[error("has a path that is too long")]
     TooLong,
+    /// There is more to be remembered than there is memory for.
+    #[error("is one too many: the paths of directories and of what is left out are longer than {0} MB together")]
+    TooManyNames(usize),
     /// It is in more directories than anybody is to go through.
     #[error("has a path of more than {0} names")]
     TooDeep(usize),
@@ -237,6 +239,12 @@ impl ImageError {
     /// Whether the machine lacks something.
     pub fn is_lacking(&self) -> bool {
         matches!(self, Self::Lacking { .. })
+    }
+
+    /// Itself and what it came from, in one line.
+    pub(super) fn chain(&self) -> String {
+        let causes = std::iter::successors(Some(self as &dyn std::error::Error), |error| error.source());
+        causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 
     /// As an error of a stream, from which [`ImageError::of_stream`] takes it.
@@ -266,6 +274,17 @@ fn advice(error: &io::Error) -> &'static str {
         }
         io::ErrorKind::PermissionDenied => " (be root, or name a directory of your own with --image-dir)",
         _ => "",
+    }
+}
+
+/// Who uses an image, and what to do about it.
+fn users(running: &[String], kept: &[String]) -> String {
+    let kept: Vec<String> = kept.iter().map(|owner| format!("what is kept of {owner}")).collect();
+    let all = [running, &kept].concat().join(", ");
+    match (running, &kept[..]) {
+        (_, []) => format!("{all}: take it down first"),
+        ([], _) => format!("{all}: `nslab image prune --kept` removes what is kept of containers that are no more"),
+        _ => format!("{all}: take it down first, and `nslab image prune --kept` removes what is kept"),
     }
 }
 

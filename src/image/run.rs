@@ -2,7 +2,7 @@
 
 use super::error::ImageError;
 use super::store::{ImageRecord, Store};
-use super::unpack::OPAQUE_ATTRIBUTES;
+use super::tree::OPAQUE_ATTRIBUTES;
 use crate::model::container::User;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fgetxattr, openat, statat};
 use rustix::io::Errno;

@@ -5,6 +5,7 @@
 
 use super::entry::{Attributes, Time};
 use super::error::{ImageError, Refusal};
+use crate::directory;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, Uid, XattrFlags,
@@ -13,6 +14,7 @@ use rustix::fs::{chmodat, chownat, unlinkat, utimensat};
 use rustix::fs::{fchmod, fchown, fsetxattr, futimens, linkat, mkdirat, mknodat, openat, openat2, statat, symlinkat};
 use rustix::io::Errno;
 use std::ffi::OsStr;
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -22,6 +24,11 @@ const DIRECTORY: Mode = Mode::from_bits_retain(0o755);
 
 /// How many names a path may have: who removes a tree has a file open for each directory on the way.
 const DEEPEST: usize = 200;
+
+/// How long a path may be, and a name in it, in bytes (PATH_MAX without what ends it, and NAME_MAX; linux/limits.h). An archive can
+/// have longer ones, up to a megabyte.
+const LONGEST: usize = 4095;
+const LONGEST_NAME: usize = 255;
 
 /// How a directory is opened that is gone through.
 const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -51,6 +58,9 @@ impl Inside {
                 Component::ParentDir => return Err(Refusal::DotDot),
                 Component::RootDir | Component::Prefix(_) => return Err(Refusal::Absolute),
             }
+        }
+        if bytes.len() > LONGEST || names.iter().any(|name| name.len() > LONGEST_NAME) {
+            return Err(Refusal::TooLong);
         }
         if names.iter().count() > DEEPEST {
             return Err(Refusal::TooDeep(DEEPEST));
@@ -113,27 +123,45 @@ pub(super) struct Tree {
     root: OwnedFd,
     /// The directory that was asked for last: files come directory by directory.
     last: Option<(Inside, Rc<OwnedFd>)>,
-    /// How many directories were made since that was asked for that nobody has named.
-    unnamed: u64,
+    /// The directories that were made since that was asked for, and that nobody has named.
+    unnamed: Vec<Inside>,
+    /// Whether it is root's.
+    is_root: bool,
 }
+
+/// By which overlayfs sees that nothing of the layers below is in a directory. Mounted in a user namespace, it looks for the second.
+pub(super) const OPAQUE_ATTRIBUTES: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.opaque"];
 
 impl Tree {
     /// A directory that is there, and empty.
-    pub(super) fn open(path: &Path) -> Result<Self, Errno> {
+    pub(super) fn open(path: &Path, is_root: bool) -> Result<Self, Errno> {
         Ok(Self {
             root: openat(CWD, path, THROUGH.difference(OFlags::NOFOLLOW), Mode::empty())?,
             last: None,
-            unnamed: 0,
+            unnamed: Vec::new(),
+            is_root,
         })
     }
 
-    /// A directory of the tree, made where it is missing.
+    /// A directory of the tree, made where it is missing. Where one of that name was said to be gone, it is that no more, and a new
+    /// one.
     pub(super) fn directory(&mut self, path: &Inside) -> Result<Rc<OwnedFd>, Trouble> {
+        self.directory_where(path, true)
+    }
+
+    /// The same, but what was said to be gone is refused.
+    pub(super) fn directory_unless_gone(&mut self, path: &Inside) -> Result<Rc<OwnedFd>, Trouble> {
+        self.directory_where(path, false)
+    }
+
+    fn directory_where(&mut self, path: &Inside, takes_place: bool) -> Result<Rc<OwnedFd>, Trouble> {
         if let Some((_, found)) = self.last.as_ref().filter(|(last, _)| last == path) {
             return Ok(Rc::clone(found));
         }
         let found = match self.find(path) {
-            Err(Trouble::Kernel(Errno::NOENT)) => self.make_all(path)?,
+            Err(Trouble::Kernel(Errno::NOENT) | Trouble::Refused(Refusal::ThroughFile)) => {
+                self.make_all(path, takes_place)?
+            }
             found => found?,
         };
         let found = Rc::new(found);
@@ -152,26 +180,54 @@ impl Tree {
         }
     }
 
-    /// How many directories were made since this was asked last that are only named as those in which others are.
-    pub(super) fn take_unnamed(&mut self) -> u64 {
+    /// Which directories were made since this was asked last that are only named as those in which others are.
+    pub(super) fn take_unnamed(&mut self) -> Vec<Inside> {
         std::mem::take(&mut self.unnamed)
     }
 
-    fn make_all(&mut self, path: &Inside) -> Result<OwnedFd, Trouble> {
-        let mut made_here = 0;
-        let found = self.walk(path, |directory, name| match mkdirat(directory, name, DIRECTORY) {
-            Ok(()) => {
-                made_here += 1;
-                // Whatever the umask has made of it.
-                let made = enter(directory.as_fd(), name)?;
-                chmodat(directory, name, DIRECTORY, AtFlags::empty())?;
-                Ok(made)
+    fn make_all(&mut self, path: &Inside, takes_place: bool) -> Result<OwnedFd, Trouble> {
+        let mut made_here = Vec::new();
+        let mut here = Inside::default();
+        let found = self.walk(path, |directory, name| {
+            here = here.child(name);
+            let is_gone = match mkdirat(directory, name, DIRECTORY) {
+                Ok(()) => false,
+                Err(Errno::EXIST) if !takes_place => return enter(directory.as_fd(), name),
+                Err(Errno::EXIST) => match stat_at(directory.as_fd(), name)? {
+                    Some(found) if is_whiteout(&found) => {
+                        remove(directory.as_fd(), name)?;
+                        make_directory(directory.as_fd(), name)?;
+                        true
+                    }
+                    _ => return enter(directory.as_fd(), name),
+                },
+                Err(errno) => return Err(errno.into()),
+            };
+            made_here.push(here.clone());
+            // Whatever the umask has made of it.
+            let made = enter(directory.as_fd(), name)?;
+            chmodat(directory, name, DIRECTORY, AtFlags::empty())?;
+            if is_gone {
+                self.make_opaque(made.as_fd())?;
             }
-            Err(Errno::EXIST) => enter(directory.as_fd(), name),
-            Err(errno) => Err(errno.into()),
+            Ok(made)
         });
-        self.unnamed += made_here;
+        self.unnamed.append(&mut made_here);
         found
+    }
+
+    /// Has nothing of the layers below be in a directory.
+    pub(super) fn make_opaque(&self, directory: BorrowedFd<'_>) -> Result<(), Trouble> {
+        let directory = reopen(directory)?;
+        let [trusted, of_user] = OPAQUE_ATTRIBUTES;
+        if self.is_root {
+            fsetxattr(&directory, trusted, b"y", XattrFlags::empty())?;
+        }
+        match fsetxattr(&directory, of_user, b"y", XattrFlags::empty()) {
+            // A file system that has none: then nobody but root can use the layer.
+            Err(Errno::OPNOTSUPP) if self.is_root => Ok(()),
+            answer => Ok(answer?),
+        }
     }
 
     fn walk(
@@ -306,24 +362,12 @@ pub(super) fn remove(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errn
     unlinkat(directory, name, AtFlags::empty())
 }
 
-/// Removes an empty directory.
-pub(super) fn remove_directory(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), Errno> {
-    unlinkat(directory, name, AtFlags::REMOVEDIR)
-}
-
-/// Removes what says in a directory that files are gone.
-pub(super) fn remove_whiteouts(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), Trouble> {
-    let opened = reopen(enter(directory, name)?.as_fd())?;
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&opened)? {
-        names.push(entry?.file_name().to_owned());
-    }
-    for name in names.iter().map(|name| OsStr::from_bytes(name.as_bytes())) {
-        if stat_at(opened.as_fd(), name)?.is_some_and(|found| is_whiteout(&found)) {
-            remove(opened.as_fd(), name)?;
-        }
-    }
-    Ok(())
+/// Removes a directory with all that is in it.
+pub(super) fn remove_all(directory: BorrowedFd<'_>, name: &OsStr) -> Result<(), Trouble> {
+    // Its parent by the descriptor: nothing is followed on the way there.
+    let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+    directory::remove_own(&path)
+        .map_err(|error| Errno::from_io_error(&error).map_or(Trouble::Kernel(Errno::IO), Trouble::from))
 }
 
 /// Opens a directory such that more than going through it can be done.

@@ -4,6 +4,11 @@
 //! device or an attribute in a directory (kernel documentation, filesystems/overlayfs.rst). Devices and attributes of that
 //! meaning, or another one for overlayfs, are therefore never taken from a source.
 
+mod contents;
+
+pub(super) use contents::Contents;
+pub use contents::LeftOut;
+
 use super::budget::Budget;
 use super::digest::Digest;
 use super::entry::{Attributes, Entry, Kind, Part};
@@ -11,14 +16,13 @@ use super::error::{ImageError, Refusal};
 use super::fingerprint::Fingerprint;
 use super::tree::{self, Inside, Metadata, Tree, Trouble};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Gid, Mode, Uid, XattrFlags, fsetxattr, ftruncate, makedev};
+use rustix::fs::{FileType, Gid, Mode, Uid, ftruncate, makedev};
 use rustix::io::{Errno, pwrite};
-use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What a name begins with that says another one is gone.
 const WHITEOUT: &[u8] = b".wh.";
@@ -29,11 +33,12 @@ const OPAQUE: &[u8] = b".wh..wh..opq";
 /// What names begin with that were aufs' own.
 const OF_AUFS: &[u8] = b".wh..wh.";
 
-/// By which overlayfs sees the same. Mounted in a user namespace, it looks for the second.
-pub(super) const OPAQUE_ATTRIBUTES: [&str; 2] = ["trusted.overlay.opaque", "user.overlay.opaque"];
-
 /// How much is read at once, in bytes.
 const BUFFER: usize = 128 << 10;
+
+/// How long the paths may be together that have to be remembered to the end, in bytes: those of directories, and of what was left
+/// out. An archive of a few kilobytes can have gigabytes of them.
+const MOST_REMEMBERED: usize = 256 << 20;
 
 /// What becomes of device nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,49 +47,6 @@ pub enum Devices {
     LeaveOut,
     /// They are made, which root alone may.
     Make,
-}
-
-/// What is in a layer.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Contents {
-    /// How many bytes its files have, without holes.
-    pub(super) bytes: u64,
-    /// How many files and directories there are.
-    pub(super) files: u64,
-    /// Whether nothing of the layers below is to be seen.
-    pub(super) is_opaque: bool,
-    /// What was left out.
-    pub(super) left_out: LeftOut,
-}
-
-/// What was left out of a source.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LeftOut {
-    /// How many devices, sockets and the like.
-    pub count: u64,
-    /// The first of them.
-    pub first: Vec<PathBuf>,
-}
-
-/// How many are told by name.
-const TOLD: usize = 5;
-
-impl LeftOut {
-    fn add(&mut self, path: &Path) {
-        self.count += 1;
-        if self.first.len() < TOLD {
-            self.first.push(path.to_owned());
-        }
-    }
-
-    /// With another layer's.
-    pub(super) fn join(&mut self, other: &Self) {
-        self.count += other.count;
-        let room = TOLD - self.first.len().min(TOLD);
-        self.first.extend(other.first.iter().take(room).cloned());
-    }
 }
 
 /// A layer that is being filled.
@@ -97,6 +59,12 @@ pub(super) struct Unpacker<'a> {
     /// What directories are to be in the end: until then, files come into them.
     directories: BTreeMap<Inside, Metadata>,
     left_out: BTreeSet<Inside>,
+    /// Those directories that others are in, and nothing else is said of.
+    implied: BTreeSet<Inside>,
+    /// How many bytes there may still be in paths that are remembered.
+    room: usize,
+    /// Whether a name can say that another one is gone.
+    has_whiteouts: bool,
     contents: Contents,
     fingerprint: Option<Fingerprint>,
     buffer: Vec<u8>,
@@ -105,7 +73,8 @@ pub(super) struct Unpacker<'a> {
 impl<'a> Unpacker<'a> {
     /// For a directory that is there, and empty.
     pub(super) fn new(directory: &Path, budget: &'a Budget, devices: Devices) -> Result<Self, ImageError> {
-        let tree = Tree::open(directory).map_err(|errno| ImageError::Store {
+        let is_root = rustix::process::geteuid().is_root();
+        let tree = Tree::open(directory, is_root).map_err(|errno| ImageError::Store {
             action: "open",
             path: directory.to_owned(),
             source: errno.into(),
@@ -114,9 +83,12 @@ impl<'a> Unpacker<'a> {
             tree,
             budget,
             devices,
-            is_root: rustix::process::geteuid().is_root(),
+            is_root,
             directories: BTreeMap::new(),
             left_out: BTreeSet::new(),
+            implied: [Inside::default()].into(),
+            room: MOST_REMEMBERED,
+            has_whiteouts: true,
             contents: Contents::default(),
             fingerprint: None,
             buffer: vec![0; BUFFER],
@@ -126,6 +98,12 @@ impl<'a> Unpacker<'a> {
     /// Has the digest be made of what comes.
     pub(super) fn with_fingerprint(mut self) -> Self {
         self.fingerprint = Some(Fingerprint::new());
+        self
+    }
+
+    /// Takes all names for those of files: where there are no layers, none says that something below is gone.
+    pub(super) fn with_plain_names(mut self) -> Self {
+        self.has_whiteouts = false;
         self
     }
 
@@ -139,29 +117,28 @@ impl<'a> Unpacker<'a> {
         let path = Inside::of(&entry.path).map_err(|refusal| of_entry(refusal.into()))?;
         let metadata = self.metadata(entry)?;
         let Some((parent, name)) = path.split() else { return self.root(entry, metadata) };
-        let is_whiteout = name.as_bytes().starts_with(WHITEOUT);
-        let directory = match self.tree.directory(&parent) {
+        let is_whiteout = self.has_whiteouts && name.as_bytes().starts_with(WHITEOUT);
+        let found = if is_whiteout { self.tree.directory_unless_gone(&parent) } else { self.tree.directory(&parent) };
+        let directory = match found {
             // Something of this layer hides all that was there: umoci says it of each file of a directory that is none any more.
             Err(Trouble::Refused(Refusal::ThroughFile | Refusal::ThroughLink)) if is_whiteout => return Ok(()),
             found => found.map_err(of_entry)?,
         };
-        for _ in 0..self.tree.take_unnamed() {
+        for made in self.tree.take_unnamed() {
             self.budget.take_entry()?;
+            self.take_room(&made).map_err(|refusal| of_entry(refusal.into()))?;
+            self.implied.insert(made);
         }
         let directory = directory.as_fd();
         if is_whiteout {
             return self.take_away(directory, &parent, name).map_err(of_entry);
         }
         if !self.is_kept(&entry.kind) {
-            self.left_out.insert(path);
-            self.contents.left_out.add(&entry.path);
+            self.leave_out(path).map_err(of_entry)?;
             return Ok(());
         }
         if let Kind::HardLink(target) = &entry.kind {
-            if !self.link(directory, &path, target).map_err(of_entry)? {
-                self.contents.left_out.add(&entry.path);
-            }
-            return Ok(());
+            return self.link(directory, path, target).map_err(of_entry);
         }
         let is_directory = entry.kind == Kind::Directory;
         let is_there = self.make_room(directory, &path, is_directory).map_err(of_entry)?;
@@ -178,12 +155,13 @@ impl<'a> Unpacker<'a> {
     }
 
     /// What comes last, when all files are there. Gives back what is in the layer, and its digest where one was asked for.
-    pub(super) fn finish(self) -> Result<(Contents, Option<Digest>), ImageError> {
+    pub(super) fn finish(mut self) -> Result<(Contents, Option<Digest>), ImageError> {
         // Those inside before those that they are in, which may be closed to who is not root.
         for (path, metadata) in self.directories.iter().rev() {
             let set = self.tree.find(path).and_then(|found| Ok(metadata.set(tree::reopen(found.as_fd())?)?));
             set.map_err(|trouble| trouble.of(path.as_path()))?;
         }
+        self.contents.implied = self.implied.into_iter().collect();
         Ok((self.contents, self.fingerprint.map(Fingerprint::digest)))
     }
 
@@ -234,8 +212,44 @@ impl<'a> Unpacker<'a> {
             metadata.set_attributes(made.as_fd())?;
             metadata.attributes = Attributes::default();
         }
+        self.implied.remove(&path);
+        if !self.directories.contains_key(&path) {
+            self.take_room(&path)?;
+        }
         self.directories.insert(path, metadata);
         Ok(())
+    }
+
+    fn leave_out(&mut self, path: Inside) -> Result<(), Trouble> {
+        self.contents.left_out.add(path.as_path());
+        if !self.left_out.contains(&path) {
+            self.take_room(&path)?;
+            self.left_out.insert(path);
+        }
+        Ok(())
+    }
+
+    /// Takes what it is to remember a path.
+    fn take_room(&mut self, path: &Inside) -> Result<(), Refusal> {
+        // However short it is, it takes something.
+        let bytes = path.as_path().as_os_str().len() + size_of::<Inside>();
+        self.room = self.room.checked_sub(bytes).ok_or(Refusal::TooManyNames(MOST_REMEMBERED >> 20))?;
+        Ok(())
+    }
+
+    /// Forgets a directory with all that is in it.
+    fn forget(&mut self, path: &Inside) {
+        self.tree.forget();
+        let is_below = |one: &&Inside| one.as_path().starts_with(path.as_path());
+        let below: Vec<Inside> =
+            self.directories.range(path..).map(|(one, _)| one).take_while(is_below).cloned().collect();
+        for one in below {
+            self.directories.remove(&one);
+        }
+        let below: Vec<Inside> = self.implied.range(path..).take_while(is_below).cloned().collect();
+        for one in below {
+            self.implied.remove(&one);
+        }
     }
 
     /// Sees to it that nothing, or a directory where one is to be, is at a place; says whether that one was there.
@@ -251,39 +265,32 @@ impl<'a> Unpacker<'a> {
             if for_directory {
                 return Ok(true);
             }
-            self.tree.forget();
-            self.directories.remove(path);
-            // The same as above, the other way round.
-            tree::remove_whiteouts(directory, name)?;
-            tree::remove_directory(directory, name).map_err(|errno| match errno {
-                Errno::NOTEMPTY | Errno::EXIST => Refusal::OverDirectory.into(),
-                errno => Trouble::from(errno),
-            })?;
+            // As in an image that is unpacked in one place, what comes later takes its place, with all that is in it.
+            self.forget(path);
+            tree::remove_all(directory, name)?;
             return Ok(false);
         }
         tree::remove(directory, name)?;
         if for_directory {
             tree::make_directory(directory, name)?;
-            if tree::is_whiteout(&found) {
-                // The one below is gone, and this is another.
-                let made = self.tree.find(path)?;
-                self.make_opaque(made.as_fd())?;
-            }
+            // Whatever it was, what is below is gone, and this is another.
+            let made = self.tree.find(path)?;
+            self.tree.make_opaque(made.as_fd())?;
         }
         Ok(false)
     }
 
-    /// Gives a file of this layer another name; says whether it is there and was not left out.
-    fn link(&mut self, directory: BorrowedFd<'_>, path: &Inside, target: &Path) -> Result<bool, Trouble> {
+    /// Gives a file of this layer another name; where that was left out, so is this.
+    fn link(&mut self, directory: BorrowedFd<'_>, path: Inside, target: &Path) -> Result<(), Trouble> {
         let to = Inside::of(target)?;
         if self.left_out.contains(&to) {
-            self.left_out.insert(path.clone());
-            return Ok(false);
+            return self.leave_out(path);
         }
         let no_target = || Refusal::NoTarget(target.to_owned());
         let no_file = || Refusal::LinkToDirectory(target.to_owned());
         let (parent, of) = to.split().ok_or_else(no_file)?;
-        if *path == to {
+        // What is in its way goes before it comes.
+        if to.as_path().starts_with(path.as_path()) {
             return Err(no_target().into());
         }
         let Some((_, name)) = path.split() else { return Err(Refusal::NoPath.into()) };
@@ -296,10 +303,10 @@ impl<'a> Unpacker<'a> {
         if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
             return Err(no_file().into());
         }
-        self.make_room(directory, path, false)?;
+        self.make_room(directory, &path, false)?;
         tree::make_name((parent.as_fd(), of), (directory, name))?;
         self.contents.files += 1;
-        Ok(true)
+        Ok(())
     }
 
     /// Writes down that something of the layers below is gone.
@@ -307,7 +314,7 @@ impl<'a> Unpacker<'a> {
         let name = name.as_bytes();
         if name == OPAQUE {
             self.contents.is_opaque |= *parent == Inside::default();
-            return self.make_opaque(directory);
+            return self.tree.make_opaque(directory);
         }
         if name.starts_with(OF_AUFS) {
             return Ok(());
@@ -321,22 +328,9 @@ impl<'a> Unpacker<'a> {
             // It is this layer's, and what is below is not seen through it.
             Some(FileType::Directory) => {
                 let own = self.tree.find(&parent.child(gone))?;
-                self.make_opaque(own.as_fd())
+                self.tree.make_opaque(own.as_fd())
             }
             Some(_) => Ok(()),
-        }
-    }
-
-    fn make_opaque(&self, directory: BorrowedFd<'_>) -> Result<(), Trouble> {
-        let directory = tree::reopen(directory)?;
-        let [trusted, of_user] = OPAQUE_ATTRIBUTES;
-        if self.is_root {
-            fsetxattr(&directory, trusted, b"y", XattrFlags::empty())?;
-        }
-        match fsetxattr(&directory, of_user, b"y", XattrFlags::empty()) {
-            // A file system that has none: then nobody but root can use the layer.
-            Err(Errno::OPNOTSUPP) if self.is_root => Ok(()),
-            answer => Ok(answer?),
         }
     }
 

@@ -121,6 +121,12 @@ impl Nslab {
             Ok(()) => Box::pin(apply::up(&self.context(options), &lab, spec)).await.map_err(Error::from),
             Err(error) => Err(error.into()),
         };
+        if result.is_ok()
+            && let Err(error) = self.claim_images_anew(&lab, spec)
+        {
+            // It is up, and holds more than it needs.
+            tracing::warn!("{}", crate::error::chain(&error));
+        }
         let state = lab.read()?;
         let is_nothing = result.is_err() && is_nothing(&state, result.as_ref().err());
         // While the lab is locked: afterwards, another one may come up in its place.

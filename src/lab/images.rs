@@ -2,11 +2,13 @@
 
 use super::Nslab;
 use crate::Error;
-use crate::image::{Claim, Footing, ImageError};
+use crate::error::chain;
+use crate::image::{Claim, Footing, ImageError, Store};
 use crate::model::container::{RootSource, Upper, Writes};
 use crate::model::{LabName, NodeName};
 use crate::spec::{FromImage, Node, NodeContainer, Spec};
 use crate::state::LockedLab;
+use std::path::PathBuf;
 
 /// What a node's container is called in the store: no name of a lab or a node has such a character in it.
 fn place(lab: &LabName, node: &NodeName) -> String {
@@ -47,8 +49,22 @@ impl Nslab {
         Ok(())
     }
 
-    /// Has the images of a lab that is locked stay as long as it is there.
+    /// Has the images of a lab that is locked stay as long as it is there, besides those that it stands on until it is changed.
     pub(super) fn claim_images(&self, lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
+        self.claim_by(lab, spec, Store::claim)
+    }
+
+    /// The same when it has been changed: what its containers stood on before may go.
+    pub(super) fn claim_images_anew(&self, lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
+        self.claim_by(lab, spec, Store::claim_anew)
+    }
+
+    fn claim_by(
+        &self,
+        lab: &LockedLab,
+        spec: &Spec,
+        claim_one: impl Fn(&Store, &str, &Claim, &[PathBuf]) -> Result<(), ImageError>,
+    ) -> Result<(), ImageError> {
         for node in &spec.nodes {
             let Some(container) = &node.container else { continue };
             let Some(image) = &container.image else { continue };
@@ -59,7 +75,7 @@ impl Nslab {
                 record: Some(lab.paths().directory().to_owned()),
             };
             let RootSource::Layers(layers) = &container.root.source else { continue };
-            self.images().claim(&place(&spec.name, &node.name), &claim, layers)?;
+            claim_one(self.images(), &place(&spec.name, &node.name), &claim, layers)?;
         }
         Ok(())
     }
@@ -70,6 +86,14 @@ impl Nslab {
         let standing = spec.into_iter().flat_map(|spec| &spec.nodes).filter(stands);
         let standing: Vec<String> = standing.map(|node| place(lab.name(), &node.name)).collect();
         self.images().release(lab.paths().directory(), &standing)?;
-        self.images().sweep().map(drop)
+        self.sweep_images();
+        Ok(())
+    }
+
+    /// Takes away what containers have left that are no more. Whoever came for something else does not fail for it.
+    pub(super) fn sweep_images(&self) {
+        if let Err(error) = self.images().sweep() {
+            tracing::warn!("{}", chain(&error));
+        }
     }
 }

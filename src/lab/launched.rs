@@ -150,7 +150,7 @@ impl Nslab {
             }
         }
         // With what it has written, where it stood on an image.
-        self.images().sweep()?;
+        self.sweep_images();
         Ok(())
     }
 

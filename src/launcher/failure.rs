@@ -2,13 +2,14 @@
 //!
 //! It crosses from process to process, so it can be written and read.
 
+use crate::model::Shown;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A step that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("can't {step}{}", in_parentheses(besides))]
+#[error("can't {}{}", Shown(step), Shown(in_parentheses(besides)))]
 pub struct Failure {
     /// What was to be done.
     pub step: Step,
@@ -188,6 +189,12 @@ mod tests {
         assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure, "{text}");
         let expected = "can't mount proc at /proc (besides, can't remove it: Device or resource busy)";
         assert_eq!((failure.to_string().as_str(), failure.source), (expected, Errno::EPERM));
+    }
+
+    #[test]
+    fn a_name_does_nothing_to_a_terminal() {
+        let failure = Step::Open { path: "/\u{1b}[2J".into() }.failed()(Errno::EPERM).besides("\u{7}".to_owned());
+        assert_eq!(failure.to_string(), "can't open /\\u{1b}[2J (besides, \\u{7})");
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::launch::{Launch, Output};
 use super::outside::{self, Served};
 use super::record::Running;
 use super::seal::{self, Guard};
-use super::sys;
+use super::{remover, sys};
+use crate::directory::REMOVER;
 use crate::fault;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -42,7 +43,7 @@ pub enum Answer {
 pub fn become_init() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     let verb = arguments.next()?;
-    if verb != ENTER && verb != VERB {
+    if verb != ENTER && verb != VERB && verb != REMOVER {
         return None;
     }
     if let Err(failure) = begin() {
@@ -50,6 +51,13 @@ pub fn become_init() -> Option<ExitCode> {
     }
     if verb == ENTER {
         return Some(ExitCode::from(enter()));
+    }
+    if verb == REMOVER {
+        let removed = close_inherited(None)
+            .during(|| Step::of("close what was inherited"))
+            .and_then(|()| remover::run(arguments.next().unwrap_or_default().as_ref()));
+        let failed = |failure: Failure| tell_failure("the remover", &failure);
+        return Some(ExitCode::from(removed.map_or_else(failed, |()| 0)));
     }
     let mut number = || arguments.next()?.to_str()?.parse::<RawFd>().ok();
     let (file, executable) = (number().unwrap_or(libc::STDIN_FILENO), number());

@@ -38,6 +38,7 @@ mod passed_on;
 mod reaper;
 mod record;
 mod refusal;
+mod remover;
 mod rights;
 mod root;
 mod seal;

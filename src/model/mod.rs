@@ -23,6 +23,7 @@ mod percent;
 pub mod qdisc;
 mod rate;
 mod resource;
+mod shown;
 mod span;
 mod statistics;
 mod stp;
@@ -51,6 +52,7 @@ pub use resource::{
     Address, Bridge, Exec, HostsFile, Interface, LimitedGroup, NameDirectory, Netns, NodeContainer, PortFwdMask,
     PortVlans, Route, Sysctl, Veth, VethEnd,
 };
+pub use shown::Shown;
 pub use span::{Span, SpanError};
 pub use statistics::LinkStatistics;
 pub use stp::Stp;

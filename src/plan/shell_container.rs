@@ -4,6 +4,7 @@ use super::shell::{Script, quoted};
 use super::shell_limits as limits;
 use crate::model::container::{Mount, MountKind, Root, RootFileSystem, RootSource, User, Writes};
 use crate::model::{Exec, NodeContainer};
+use std::path::Path;
 
 /// What starting one is about, and what the commands leave out of it.
 pub(super) const LESSON: &[&str] = &[
@@ -73,28 +74,42 @@ fn inside(of: &NodeContainer, place: &str) -> Vec<String> {
 
 /// The files of the root, mounted as `root`.
 fn files(source: &RootSource, writes: &Writes, place: &str) -> Vec<String> {
-    let lower = match source {
-        RootSource::Directory(directory) => directory.to_string_lossy().into_owned(),
-        RootSource::Host => "/".to_owned(),
-        RootSource::Layers(layers) => layers.iter().map(|it| it.to_string_lossy()).collect::<Vec<_>>().join(":"),
-    };
     let mut lines = Vec::new();
-    let above = match (source, writes) {
-        (RootSource::Directory(_) | RootSource::Host, Writes::Through) => {
-            lines.push(format!("mount --bind {} root", quoted(&lower)));
+    let lower = match (source, writes) {
+        (RootSource::Directory(directory), Writes::Through) => {
+            lines.push(format!("mount --bind {} root", quoted(&directory.to_string_lossy())));
             return lines;
         }
-        (_, Writes::Above(upper)) => upper.directory.to_string_lossy().into_owned(),
-        (_, Writes::Layer | Writes::Through) => {
-            lines.push("mkdir -p layer; mount -t tmpfs tmpfs layer".to_owned());
-            format!("{place}/layer")
+        (RootSource::Host, Writes::Through) => {
+            lines.push("mount --bind / root".to_owned());
+            return lines;
+        }
+        (RootSource::Directory(directory), _) => escaped(directory),
+        (RootSource::Host, _) => "/".to_owned(),
+        (RootSource::Layers(layers), _) => {
+            lines.push(
+                "# Of an image: nobody knows that it is in use, and it is not to be removed meanwhile.".to_owned(),
+            );
+            layers.iter().map(|layer| escaped(layer)).collect::<Vec<_>>().join(":")
         }
     };
-    let [upper, work] = ["upper", "work"].map(|name| format!("{above}/{name}"));
-    lines.push(format!("mkdir -p {} {}", quoted(&upper), quoted(&work)));
-    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    // What is written goes with the container. A place in the store of images is for those that nslab has claimed.
+    lines.push("mkdir -p layer; mount -t tmpfs tmpfs layer; mkdir layer/upper layer/work".to_owned());
+    let options = format!("lowerdir={lower},upperdir={place}/layer/upper,workdir={place}/layer/work");
     lines.push(format!("mount -t overlay overlay -o {} root", quoted(&options)));
     lines
+}
+
+/// A path such that overlayfs finds neither its next option nor its next layer in it.
+fn escaped(path: &Path) -> String {
+    let mut text = String::new();
+    for character in path.to_string_lossy().chars() {
+        if matches!(character, '\\' | ':' | ',') {
+            text.push('\\');
+        }
+        text.push(character);
+    }
+    text
 }
 
 /// The command, in its root, with its environment, and who it is.
@@ -183,4 +198,22 @@ pub(super) fn run(script: &mut Script, exec: &Exec) {
 /// Where the script keeps what it knows of a container, and where its root is mounted, as a word of the shell's.
 fn place(netns: &str) -> String {
     quoted(&format!("/run/{netns}.container"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::container::Upper;
+
+    #[test]
+    fn a_container_of_an_image_writes_to_no_place_of_the_store() {
+        let source = RootSource::Layers(vec!["/store,a/l:2".into(), "/store\\/l1".into()]);
+        let upper = Upper { directory: "/store/containers/l@n/files".into(), goes: Vec::new() };
+        let lines = files(&source, &Writes::Above(upper), "/run/n.container").join("\n");
+        assert!(!lines.contains("l@n") && lines.contains("not to be removed meanwhile"), "{lines}");
+        assert!(
+            lines.contains(r"lowerdir=/store\,a/l\:2:/store\\/l1,upperdir=/run/n.container/layer/upper,"),
+            "{lines}"
+        );
+    }
 }

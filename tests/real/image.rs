@@ -124,6 +124,43 @@ fn an_image_is_the_directory_that_it_is_made_from() {
 }
 
 #[test]
+fn what_is_mounted_in_a_directory_is_not_part_of_it_and_no_name_means_anything() {
+    ThrowAwayHost::run(|host| {
+        let images = Images::of(host);
+        let root = busybox(host, "rootfs");
+        let here = host.scratch().to_str().unwrap().to_owned();
+        // Of the same file system, too.
+        sh(&format!(
+            "cd {here}; mkdir other; echo secret > other/secret; touch {root}/etc/file {root}/etc/.wh.x; \
+             mount --bind other {root}/tmp; mount --bind other/secret {root}/etc/file"
+        ));
+        images.ok(&["image", "import", &root]);
+        let layer = images.layers("rootfs")[0].to_str().unwrap().to_owned();
+        assert_eq!(
+            sh(&format!("ls -A {layer}/tmp; ls -A {layer}/etc; ls -d {layer}/tmp")),
+            format!(".wh.x\n{layer}/tmp\n")
+        );
+        assert_eq!(sh(&format!("stat -c %F {layer}/etc/.wh.x")), "regular empty file\n");
+        sh(&format!("umount {root}/tmp {root}/etc/file"));
+    });
+}
+
+#[test]
+fn an_import_that_is_killed_at_its_very_end_leaves_nothing_among_the_images() {
+    ThrowAwayHost::run(|host| {
+        let images = Images::of(host);
+        let root = busybox(host, "rootfs");
+        images.ok(&["image", "import", &root, "--name", "a"]);
+        // The layer is there already: the image alone is to be written down.
+        let mut command = images.command(&["image", "import", &root, "--name", "b"]);
+        let output = command.env("NSLAB_TEST_END_AT", "before an image is in its place").output().unwrap();
+        assert!(!output.status.success(), "{}", text(&output));
+        assert_eq!(images.names("images"), ["a.json"]);
+        assert_eq!(images.json(&["image", "prune"])["unfinished"], 1);
+    });
+}
+
+#[test]
 fn images_are_listed_measured_and_removed() {
     ThrowAwayHost::run(|host| {
         let images = Images::of(host);

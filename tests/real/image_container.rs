@@ -44,6 +44,8 @@ fn what_a_container_writes_is_its_own_and_goes_with_it() {
             assert_eq!(text(&old.env("NSLAB_TEST_LACKS", lacking).output().unwrap()), "image\n", "{lacking}");
         }
         assert_eq!(listing(&layer(&images)), before, "the image is as it was");
+        images.fails(&["launch", "--image", "a", "-N", "nosuch", "true"], 2);
+        assert_eq!(images.names("containers"), [] as [String; 0], "what was not started claims nothing");
         assert!(images.fails(&["launch", "--image", "a"], 2).contains("has no command of its own"));
         assert!(images.fails(&["launch", "--image", "b", "true"], 2).contains("there is no image b; there is a"));
     });
@@ -109,7 +111,8 @@ fn what_is_kept_is_there_for_the_next_one() {
         images.ok(&["image", "prune"]);
         assert_eq!(started("cat /etc/said; ls -d /var"), "first\n/var\n");
         let said = images.fails(&["image", "rm", "a"], 1);
-        assert!(said.contains("in use by what is kept of c"), "{said}");
+        let advice = "in use by what is kept of c: `nslab image prune --kept` removes";
+        assert!(said.contains(advice) && !said.contains("take it down"), "{said}");
         images.ok(&["image", "prune", "--kept"]);
         images.ok(&["image", "rm", "a"]);
         images.assert_empty();
@@ -178,6 +181,15 @@ fn nodes_stand_on_images() {
         images.ok(&["down"]);
         assert_eq!(images.names("containers"), ["l@n"]);
         assert_eq!(listing(&layer(&images)), before);
+        // Once they stand on another one of that name, the layers of the old one may go.
+        images.ok(&["up", &topology]);
+        sh(&format!("echo other > {}/rootfs/etc/said", host.scratch().display()));
+        images.ok(&["image", "import", &format!("{}/rootfs", host.scratch().display()), "--name", "a"]);
+        assert_eq!(images.json(&["image", "prune"])["layers"], serde_json::json!([]));
+        images.ok(&["up", &topology]);
+        assert_eq!(inside("m", "cat /etc/said"), "other\n");
+        assert_eq!(images.json(&["image", "prune"])["layers"].as_array().unwrap().len(), 1);
+        images.ok(&["down"]);
         let absent = write(host, "absent.yaml", "name: x\nnodes: {n: {container: {image: b}}}\n");
         assert!(images.fails(&["up", &absent], 2).contains("there is no image b; there is a"));
     });
@@ -283,5 +295,66 @@ fn what_is_claimed_is_what_a_container_stands_on() {
         let error = store.claim("x", &claim, &before.layers).unwrap_err();
         assert!(error.to_string().contains("try again"), "{error}");
         assert_eq!(images.names("containers"), [] as [String; 0]);
+    });
+}
+
+#[test]
+fn what_others_have_left_and_nobody_can_remove_is_told_and_stops_nobody() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let left = images.at("containers/@container@dead/files/upper/busy");
+        // Neither claimed nor removable: something is mounted in it.
+        sh(&format!("mkdir -p {left}; mount -t tmpfs t {left}; touch {left}/file; mkdir {}", images.at("tmp/dead")));
+        let output = images.run(&["launch", "--image", "a", "cat", "/etc/said"]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "image\n", "{}", text(&output));
+        assert!(text(&output).contains("can't remove"), "{}", text(&output));
+        let output = images.run(&["image", "import", &format!("{}/rootfs", host.scratch().display()), "--name", "b"]);
+        assert!(output.status.success() && text(&output).contains("can't remove"), "{}", text(&output));
+        let pruned = images.json(&["image", "prune"]);
+        assert_eq!(pruned["failed"].as_array().unwrap().len(), 1, "{pruned}");
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+        images.ok(&["image", "rm", "b"]);
+        // What it is in has been moved meanwhile.
+        sh("umount $(awk '$2 ~ /busy$/ {print $2}' /proc/mounts)");
+        let pruned = images.json(&["image", "prune"]);
+        assert_eq!(
+            (pruned["unfinished"].as_u64(), pruned["failed"].as_array().unwrap().len()),
+            (Some(1), 0),
+            "{pruned}"
+        );
+        assert_eq!(images.names("tmp"), [] as [String; 0]);
+    });
+}
+
+#[test]
+fn what_an_ordinary_users_container_gives_to_other_users_goes_as_well() {
+    ThrowAwayHost::run(|host| {
+        let here = host.scratch().to_str().unwrap().to_owned();
+        let nslab = env!("CARGO_BIN_EXE_nslab");
+        sh(&format!(
+            "chmod 755 {here}; cp {nslab} {here}/nslab; mkdir -p {here}/home {here}/run; chown 1234:1234 {here}/home {here}/run
+             echo walker:x:1234:1234::/tmp:/bin/sh >> /etc/passwd; echo walker:x:1234: >> /etc/group
+             echo walker:100000:1000 > /etc/subuid; echo walker:100000:1000 > /etc/subgid"
+        ));
+        let user = |script: &str| {
+            sh(&format!(
+                "cd {here}; setpriv --reuid 1234 --regid 1234 --clear-groups env -i PATH=$PATH:{here} HOME={here}/home \
+                 XDG_RUNTIME_DIR={here}/run sh -ec '{script}'"
+            ))
+        };
+        let store = format!("{here}/home/.local/share/nslab/images");
+        user("nslab image import busybox");
+        let write = "mkdir -p /d/e/f; echo x > /d/e/f/g; chmod 700 /d /d/e; chown -R 1:1 /d; stat -c %u /d";
+        // By its launcher.
+        assert_eq!(user(&format!("nslab launch -U --image busybox sh -ec \"{write}\"")), "1\n");
+        assert_eq!(sh(&format!("ls {store}/containers {store}/tmp")), format!("{store}/containers:\n\n{store}/tmp:\n"));
+        // By whoever works at the store, which has more than one thread.
+        let script = format!("{write}; exec sleep 1000");
+        user(&format!("nslab launch -U --image busybox -d --name c -- sh -ec \"{script}\""));
+        let made = format!("find {store}/containers -name g -user 100000");
+        wait_until("it has written", Duration::from_secs(30), || sh(&made) != "");
+        user("nslab rm c");
+        assert_eq!(sh(&format!("ls {store}/containers {store}/tmp")), format!("{store}/containers:\n\n{store}/tmp:\n"));
+        user("nslab image rm busybox");
     });
 }

@@ -5,8 +5,8 @@ use crate::support::ThrowAwayHost;
 use crate::support::rootfs::busybox;
 use crate::support::run::{sh, text};
 
-/// A layout with an image of three layers, of which the second takes files and directories away, and the third hides all that
-/// is in a directory. Gives back where it is.
+/// A layout with an image of four layers, of which the second takes files and directories away, the third hides all that is in a
+/// directory, and the fourth has files in directories that it says nothing of. Gives back where it is.
 fn layout(host: &ThrowAwayHost) -> String {
     let here = host.scratch().to_str().unwrap().to_owned();
     let root = busybox(host, "base");
@@ -14,11 +14,14 @@ fn layout(host: &ThrowAwayHost) -> String {
         "cd {here}; export TMPDIR={here}; umoci init --layout l; umoci new --image l:i; umoci unpack --image l:i b1 2>/dev/null; \
          cp -a {root}/. b1/rootfs/; cd b1/rootfs; mkdir -p d/gone d/kept hidden/below; echo 1 > d/gone/x; echo 1 > d/kept/x; echo 1 > file; \
          echo 1 > hidden/below/x; echo 1 > turned; mkdir turned-too; echo 1 > turned-too/x; chown 12:34 file; ln file other; \
+         mkdir -m 1777 sticky; mkdir -m 700 closed; echo 1 > closed/secret; echo 1 > closed/own; chown 5:6 closed; \
          cd {here}; umoci repack --image l:i b1; rm -r b1; \
          umoci unpack --image l:i b2; cd b2/rootfs; rm -r d/gone other turned turned-too; mkdir turned; echo 2 > turned/x; echo 2 > turned-too; \
          echo 2 > d/kept/y; chmod 4711 file; cd {here}; umoci repack --image l:i b2; rm -r b2; \
          mkdir -p t/hidden; touch t/hidden/.wh..wh..opq; echo 3 > t/hidden/own; tar -C t --sort=name -cf t.tar hidden; \
          umoci raw add-layer --image l:i t.tar; \
+         mkdir -p u/sticky u/closed; echo 4 > u/sticky/x; touch u/closed/.wh.secret; tar -C u -cf u.tar sticky/x closed/.wh.secret; \
+         umoci raw add-layer --image l:i u.tar; \
          umoci config --image l:i --config.entrypoint /bin/sh --config.entrypoint -c --config.cmd 'echo $WHO; id -u; id -g; pwd' \
            --config.env WHO=image --config.workingdir /d --config.user 7:8"
     ));
@@ -51,7 +54,8 @@ fn an_image_of_layers_is_the_same_whatever_it_comes_in() {
         let here = host.scratch().to_str().unwrap().to_owned();
         images.ok(&["image", "import", &layout, "--name", "layout"]);
         let layers = images.layers("layout");
-        assert_eq!(layers.len(), 3);
+        // The last one says nothing of the directories that its files are in: another one does.
+        assert_eq!(layers.len(), 5);
         // As the tool that has made it unpacks it.
         sh(&format!("cd {here}; umoci unpack --image l:i whole"));
         assert_eq!(seen(&layers, host), files(&format!("{here}/whole/rootfs")));
@@ -113,6 +117,8 @@ fn a_layer_that_is_not_what_its_image_says_is_refused() {
         };
         let said = changed("truncate -s -1 @");
         assert!(said.contains("is not whole") || said.contains("is damaged"), "{said}");
+        let said = changed("head -c 4096 /dev/urandom | gzip -c > x; mv x @");
+        assert!(said.contains("is damaged") && !said.contains("is no archive"), "{said}");
         let said = changed("gunzip -c @ | (cat; head -c 512 /dev/zero) | gzip -c > x; mv x @");
         assert!(said.contains("is not what it is said to be"), "{said}");
         let said = changed("for manifest in $(grep -l '\"layers\":\\[' *); do printf '\\n' >> $manifest; done");
@@ -176,5 +182,39 @@ fn debootstrap_makes_an_image_where_it_is_there() {
         let output = import("debootstrap:none");
         assert_eq!(output.status.code(), Some(1), "{}", text(&output));
         assert_eq!(images.names("images").len() + images.names("tmp").len(), 1);
+    });
+}
+
+#[test]
+fn an_image_of_many_layers_is_stood_on_whatever_the_kernel_knows() {
+    ThrowAwayHost::run(|host| {
+        let images = Images::of(host);
+        let root = busybox(host, "base");
+        let here = host.scratch().to_str().unwrap().to_owned();
+        // As `docker save` writes them: more than can be named by their paths in what the kernel takes of a mount's options.
+        sh(&format!(
+            r#"cd {here}; mkdir many; tar -C {root} -cf many/0.tar .; cd many; python3 - <<'END'
+import hashlib, io, json, tarfile
+names = ["0.tar"]
+for at in range(1, 300):
+    names.append(f"{{at}}.tar")
+    with tarfile.open(names[-1], "w") as layer:
+        for path, kind in (("./", tarfile.DIRTYPE), (f"./file{{at}}", tarfile.REGTYPE)):
+            entry = tarfile.TarInfo(path)
+            entry.type, entry.mode = kind, 0o755
+            layer.addfile(entry, io.BytesIO())
+digests = ["sha256:" + hashlib.sha256(open(name, "rb").read()).hexdigest() for name in names]
+json.dump({{"rootfs": {{"diff_ids": digests}}}}, open("config.json", "w"))
+json.dump([{{"Config": "config.json", "Layers": names}}], open("manifest.json", "w"))
+END"#
+        ));
+        images.ok(&["image", "import", &format!("{here}/many")]);
+        assert_eq!(images.layers("many").len(), 300);
+        let script = "ls -d /file1 /file299; ls / | grep -c file";
+        for (lacking, options) in [("", &[][..]), ("overlay_by_descriptor", &[]), ("overlay_by_descriptor", &["-U"])] {
+            let all = [&["launch", "--image", "many"][..], options, &["sh", "-c", script]].concat();
+            let output = images.command(&all).env("NSLAB_TEST_LACKS", lacking).output().unwrap();
+            assert_eq!(text(&output), "/file1\n/file299\n299\n", "{lacking} {options:?}");
+        }
     });
 }

@@ -3,6 +3,7 @@
 use super::super::budget::{Metered, Told};
 use super::super::compression::Unpacked;
 use super::super::digest::{Digest, Hashed};
+use super::super::entry::Entry;
 use super::super::error::ImageError;
 use super::super::store::Work;
 use super::super::tar::Archive;
@@ -21,7 +22,13 @@ pub(super) fn make(path: &Path, tag: Option<&str>, making: &Making<'_>) -> Resul
     let packed = Told::new(file, bytes, making.progress.clone());
     let (layer, unpacker) = making.work.new_layer(making.budget, making.devices)?;
     let stream = Metered::new(Hashed::new(Unpacked::new(packed, &name)?), making.budget);
-    let (contents, stream) = unpack(unpacker, stream, &name)?;
+    let mut archive = Archive::new(stream, &name);
+    let first = archive.next().map_err(|error| match error {
+        // Of the very first header: it never was one.
+        ImageError::Damaged { .. } => ImageError::Unknown(format!("{name} is no archive: {KNOWN}")),
+        error => error,
+    })?;
+    let (contents, stream) = unpack_from(first, unpacker, archive, &name)?;
     let digest = stream.into_inner().digest();
     if let Some(form) = oci::form_of(&layer.files()) {
         // What is unpacked of it has nothing to do with how large the archive was.
@@ -33,16 +40,23 @@ pub(super) fn make(path: &Path, tag: Option<&str>, making: &Making<'_>) -> Resul
 
 /// Unpacks all of an archive; gives back what is in it, and the stream, read to its end.
 pub(in crate::image) fn unpack<R: Read>(
-    mut unpacker: Unpacker<'_>,
+    unpacker: Unpacker<'_>,
     stream: R,
     name: &str,
 ) -> Result<(Contents, R), ImageError> {
     let mut archive = Archive::new(stream, name);
-    let mut next = archive.next().map_err(|error| match error {
-        // Of the very first header: it never was one.
-        ImageError::Damaged { .. } => ImageError::Unknown(format!("{name} is no archive: {KNOWN}")),
-        error => error,
-    })?;
+    let first = archive.next()?;
+    unpack_from(first, unpacker, archive, name)
+}
+
+/// The same from an entry on that was read already.
+fn unpack_from<R: Read>(
+    first: Option<Entry>,
+    mut unpacker: Unpacker<'_>,
+    mut archive: Archive<'_, R>,
+    name: &str,
+) -> Result<(Contents, R), ImageError> {
+    let mut next = first;
     while let Some(entry) = next {
         unpacker.add(&entry, &mut archive.data(), name)?;
         next = archive.next()?;

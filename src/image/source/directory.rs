@@ -9,8 +9,8 @@ use super::archive::one_layer;
 use super::{Made, Making};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, SeekFrom, Stat, fgetxattr, flistxattr, fstat, major, minor, openat,
-    readlinkat, seek, statat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, SeekFrom, Stat, StatxAttributes, StatxFlags, fgetxattr, flistxattr,
+    fstat, major, minor, openat, readlinkat, seek, statat, statx,
 };
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ fn make_with(path: &Path, time: Option<Time>, making: &Making<'_>) -> Result<Mad
     let own = std::fs::metadata(making.work.store.path()).ok();
     let own = own.map(|own| (std::os::unix::fs::MetadataExt::dev(&own), std::os::unix::fs::MetadataExt::ino(&own)));
     let reader = Reader { top: path, file_system: 0, links: BTreeMap::new(), store: own, time, making };
-    let (contents, digest) = reader.read(unpacker.with_fingerprint())?.finish()?;
+    let (contents, digest) = reader.read(unpacker.with_fingerprint().with_plain_names())?.finish()?;
     let digest = digest.ok_or_else(|| ImageError::Unknown("the files have no digest".to_owned()))?;
     one_layer(making.work, &layer, digest, contents)
 }
@@ -115,6 +115,11 @@ impl Reader<'_> {
             return Ok(false);
         }
         let from = self.top.join(path).display().to_string();
+        let is_mounted = self.of(path, is_mounted(directory, name))?;
+        if is_mounted && kind != FileType::Directory {
+            // What it lies on nobody sees.
+            return Ok(false);
+        }
         if let Some(first) = self.links.get(&identity) {
             let entry = self.entry(path, Kind::HardLink(first.clone()), &found, Vec::new());
             return unpacker.add(&entry, &mut io::empty(), &from).map(|()| false);
@@ -123,8 +128,8 @@ impl Reader<'_> {
             let opened = self.of(path, openat(directory, name, READ | OFlags::DIRECTORY, Mode::empty()))?;
             let entry = self.directory(path, &self.of(path, fstat(&opened))?, &opened)?;
             unpacker.add(&entry, &mut io::empty(), &from)?;
-            // What is mounted in it is not part of it.
-            return Ok(found.st_dev == self.file_system);
+            // What is mounted in it is not part of it, be it of another file system or a directory of the same one.
+            return Ok(found.st_dev == self.file_system && !is_mounted);
         }
         if found.st_nlink > 1 {
             self.links.insert(identity, path.to_owned());
@@ -182,6 +187,12 @@ impl Reader<'_> {
     }
 }
 
+/// Whether something is mounted there. Kernels before 5.8 don't say it.
+fn is_mounted(directory: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let found = statx(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT, StatxFlags::TYPE)?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
 /// Where something is in a file, and not a hole.
 fn parts(file: &OwnedFd, bytes: u64) -> Result<Vec<Part>, Errno> {
     let mut parts = Vec::new();
@@ -201,7 +212,7 @@ fn parts(file: &OwnedFd, bytes: u64) -> Result<Vec<Part>, Errno> {
 }
 
 /// The extended attributes that may be kept.
-fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
+pub(super) fn attributes(file: &OwnedFd) -> Result<Attributes, Errno> {
     let mut names = Vec::with_capacity(LONGEST_ATTRIBUTE);
     match flistxattr(file, rustix::buffer::spare_capacity(&mut names)) {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),

@@ -2,6 +2,7 @@
 
 mod archive;
 mod directory;
+mod implied;
 mod made_here;
 mod oci;
 mod registry;

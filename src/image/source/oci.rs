@@ -8,8 +8,9 @@ use super::super::config::ImageConfig;
 use super::super::digest::{Digest, Hashed};
 use super::super::error::ImageError;
 use super::super::store::LayerRecord;
+use super::super::unpack::Contents;
 use super::archive::unpack;
-use super::{Made, Making};
+use super::{Made, Making, implied};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use serde::Deserialize;
@@ -22,8 +23,8 @@ use std::path::{Path, PathBuf};
 /// The longest index, manifest or configuration, in bytes: as registries have it.
 pub(super) const LONGEST: u64 = 4 << 20;
 
-/// As many layers as overlayfs takes (OVL_MAX_STACK, fs/overlayfs/params.h).
-const MOST_LAYERS: usize = 500;
+/// As many layers as overlayfs takes (OVL_MAX_STACK, fs/overlayfs/params.h), but for one that may come above them.
+const MOST_LAYERS: usize = 499;
 
 /// How deep an index may lie in another one.
 pub(super) const DEEPEST: usize = 4;
@@ -243,6 +244,7 @@ impl Files {
         let (Configuration { config, rootfs: RootFs { diff_ids } }, blobs) = image;
         self.check_count(blobs.len(), diff_ids.len())?;
         let mut made = Made { config: config.unwrap_or_default().into(), ..Made::default() };
+        let mut layers: Vec<(LayerRecord, Contents)> = Vec::new();
         for (blob, digest) in blobs.iter().zip(diff_ids) {
             let name = format!("layer {} of {}", blob.name.display(), self.name);
             let (layer, contents) = match making.work.use_layer(&digest, making.devices)? {
@@ -250,13 +252,15 @@ impl Files {
                 None => self.unpack(blob, digest, &name, making)?,
             };
             if contents.is_opaque {
-                made.layers.clear();
+                layers.clear();
             }
             // Where it is twice, the upper one says all that the lower one does; overlayfs takes a directory once.
-            made.layers.retain(|one: &LayerRecord| one.digest != layer.digest);
-            made.layers.push(layer);
+            layers.retain(|(one, _)| one.digest != layer.digest);
             made.left_out.join(&contents.left_out);
+            layers.push((layer, contents));
         }
+        let above = implied::make(&layers, making)?;
+        made.layers = layers.into_iter().map(|(layer, _)| layer).chain(above).collect();
         if made.layers.is_empty() {
             return Err(self.damaged("it has no layer".to_owned()));
         }
@@ -269,7 +273,7 @@ impl Files {
         wanted: Digest,
         name: &str,
         making: &Making<'_>,
-    ) -> Result<(LayerRecord, super::super::unpack::Contents), ImageError> {
+    ) -> Result<(LayerRecord, Contents), ImageError> {
         let file = self.file(&blob.name)?;
         let bytes = file.metadata().map_err(|source| ImageError::Read { what: name.to_owned(), source })?.len();
         let packed = Hashed::new(Told::new(file, bytes, making.progress.clone()));

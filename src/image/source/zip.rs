@@ -45,7 +45,7 @@ pub(super) fn make(path: &Path, making: &Making<'_>) -> Result<Made, ImageError>
     let file = File::open(path).map_err(|source| ImageError::Read { what: name.clone(), source })?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| failed(error, &name))?;
     let (layer, unpacker) = making.work.new_layer(making.budget, making.devices)?;
-    let mut unpacker = unpacker.with_fingerprint();
+    let mut unpacker = unpacker.with_fingerprint().with_plain_names();
     let all = archive.len();
     for at in 0..all {
         let file = archive.by_index(at).map_err(|error| failed(error, &name))?;

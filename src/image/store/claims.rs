@@ -17,6 +17,7 @@ use crate::model::container::Upper;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -95,9 +96,17 @@ pub struct Footing {
 }
 
 impl Footing {
-    /// The layer that is written to; it goes with the container where what `goes` is given.
-    pub fn upper(&self, goes: Vec<PathBuf>) -> Upper {
-        Upper { directory: self.files.clone(), goes }
+    /// The layer that is written to, which goes with the container.
+    ///
+    /// The claim goes last, with the place: without one, whoever works at the store takes the place away at the same time, and each
+    /// would find something in directories that the other one has just emptied.
+    pub fn upper_that_goes(&self) -> Upper {
+        Upper { directory: self.files.clone(), goes: vec![self.files.clone(), self.place.clone()] }
+    }
+
+    /// The layer that is written to, which whoever works at the store takes away when the container is no more.
+    pub fn upper_that_stays(&self) -> Upper {
+        Upper { directory: self.files.clone(), goes: Vec::new() }
     }
 }
 
@@ -114,11 +123,30 @@ impl Store {
         Ok(Footing { layers, files: place.join(FILES), place })
     }
 
-    /// Has the layers of an image stay for a container that stands on them, in place of what that has claimed before.
+    /// Has the layers of an image stay for a container that is to stand on them, besides those that it has claimed before: until it
+    /// is made anew it stands on those.
     ///
     /// # Errors
     /// When there is no such image, or one of the layers is gone, or it can't be written down.
     pub fn claim(&self, name: &str, claim: &Claim, stands_on: &[PathBuf]) -> Result<(), ImageError> {
+        self.write_claim(name, claim, stands_on, true)
+    }
+
+    /// The same of a container that stands on them, in place of what it has claimed before.
+    ///
+    /// # Errors
+    /// As those.
+    pub fn claim_anew(&self, name: &str, claim: &Claim, stands_on: &[PathBuf]) -> Result<(), ImageError> {
+        self.write_claim(name, claim, stands_on, false)
+    }
+
+    fn write_claim(
+        &self,
+        name: &str,
+        claim: &Claim,
+        stands_on: &[PathBuf],
+        keeps_before: bool,
+    ) -> Result<(), ImageError> {
         // Where there is no store, none is made.
         self.image(&claim.image)?;
         let locked = self.lock()?;
@@ -132,8 +160,9 @@ impl Store {
             if before.claim.record != claim.record || !before.world.has_paths_of(&World::here()?) {
                 return Err(ImageError::Claimed { name: name.to_owned(), owner: before.claim.owner });
             }
-            // Until the container is made anew, it stands on what it has stood on.
-            layers.extend(before.layers);
+            if keeps_before {
+                layers.extend(before.layers);
+            }
         }
         let process = (process, started_ticks(process).unwrap_or(0));
         let claimed = Claimed { claim: claim.clone(), layers, process, world: World::here()? };
@@ -171,7 +200,8 @@ impl Store {
     /// how many there were.
     ///
     /// # Errors
-    /// When something can't be looked at or removed.
+    /// When something can't be looked at or removed; the others are gone then. Whoever came for something else has no reason to
+    /// fail: it says so, and goes on.
     pub fn sweep(&self) -> Result<usize, ImageError> {
         if entries(&self.root.join(PLACE))?.is_empty() {
             return Ok(0);
@@ -201,13 +231,18 @@ impl Locked<'_> {
             return Ok(0);
         }
         let work = self.begin()?;
+        let mut taken = Ok(());
         for (at, place) in places.iter().enumerate() {
-            fs::rename(place, work.to_go(&format!("gone-{at}"))).in_store("remove", place)?;
+            match fs::rename(place, work.to_go(&format!("gone-{at}"))) {
+                // Its launcher was quicker.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                moved => taken = taken.and(moved.in_store("remove", place)),
+            }
         }
         // What is to go is out of the way: others need not wait until it is gone.
         drop(self);
-        work.end()?;
-        Ok(places.len())
+        let ended = work.end();
+        taken.and(ended).map(|()| places.len())
     }
 
     /// The places, with what is claimed there; and those of which that can't be read, which are left alone.
@@ -229,21 +264,22 @@ impl Locked<'_> {
         Ok(self.places()?.0.into_iter().filter(|(_, claimed)| is_gone(claimed)).map(|(place, _)| place).collect())
     }
 
-    /// Who stands on an image.
-    pub(super) fn users(&self, image: &ImageName) -> Result<Vec<String>, ImageError> {
-        let user = |claimed: Claimed| {
+    /// Who stands on an image; and who does no more, and is kept.
+    pub(super) fn users(&self, image: &ImageName) -> Result<[Vec<String>; 2], ImageError> {
+        let [mut running, mut kept] = [Vec::new(), Vec::new()];
+        for claimed in self.places()?.0.into_iter().filter_map(|(_, claimed)| claimed) {
             let is_alive = claimed.is_alive();
             let Claim { owner, image: of, is_kept, record: _ } = claimed.claim;
             match (is_alive, is_kept) {
-                _ if of != *image => None,
-                (true, _) => Some(owner),
-                (false, true) => Some(format!("what is kept of {owner}")),
-                (false, false) => None,
+                _ if of != *image => {}
+                (true, _) => running.push(owner),
+                (false, true) => kept.push(owner),
+                (false, false) => {}
             }
-        };
-        let mut users: Vec<String> = self.places()?.0.into_iter().filter_map(|(_, claimed)| user(claimed?)).collect();
-        users.sort();
-        Ok(users)
+        }
+        running.sort();
+        kept.sort();
+        Ok([running, kept])
     }
 
     /// The layers on which containers stand, and of whom that is not known.
@@ -284,4 +320,17 @@ fn started_ticks(process: u32) -> Option<u64> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let is_alive = !matches!(*fields.first()?, "Z" | "X");
     is_alive.then(|| fields.get(19)?.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_claim_goes_after_what_was_written() {
+        let [files, place] = ["s/containers/c/files", "s/containers/c"].map(PathBuf::from);
+        let footing = Footing { layers: Vec::new(), files: files.clone(), place: place.clone() };
+        assert_eq!(footing.upper_that_goes().goes, [files, place]);
+        assert_eq!(footing.upper_that_stays().goes, [] as [PathBuf; 0]);
+    }
 }

@@ -169,18 +169,26 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, ImageError> {
 
 /// Writes a file of the store: beside, and then in its place, so that nobody reads half of one, and none is lost with the power.
 fn write(path: &Path, what: &impl Serialize) -> Result<(), ImageError> {
-    let text = serde_json::to_vec_pretty(what).map_err(io::Error::other).in_store("write", path)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}"));
+    write_by_way_of(&path.with_file_name(format!(".{name}")), path, what)
+}
+
+/// The same, written at another place first.
+fn write_by_way_of(beside: &Path, path: &Path, what: &impl Serialize) -> Result<(), ImageError> {
+    let text = serde_json::to_vec_pretty(what).map_err(io::Error::other).in_store("write", path)?;
     let write = || {
-        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&beside)?;
+        let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(beside)?;
         file.write_all(&text)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        if path.parent().is_some_and(|directory| directory.ends_with("images")) {
+            crate::fault::at("before an image is in its place").map_err(io::Error::other)?;
+        }
+        fs::rename(beside, path)?;
+        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     };
     let written = write();
     if written.is_err() {
-        let _ = fs::remove_file(&beside); // the error that is told is the first one
+        let _ = fs::remove_file(beside); // the error that is told is the first one
     }
     written.in_store("write", path)
 }

@@ -3,7 +3,7 @@
 use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::layers::digest_of;
-use super::work::{Left, Work, remove_tree};
+use super::work::{Left, Work, remove_left};
 use super::{Damage, Images, Locked, Store, entries};
 use crate::model::ImageName;
 use serde::Serialize;
@@ -23,22 +23,24 @@ pub struct Pruned {
     /// What can't be read of images and of what containers have claimed: as long as nobody knows which layers those need, all
     /// stay.
     pub damaged: Vec<Damage>,
+    /// What could not be removed, and why; the rest is gone.
+    pub failed: Vec<String>,
 }
 
 impl Store {
     /// Removes an image, and its layers as far as nobody else needs them.
     ///
     /// # Errors
-    /// When there is no such image, a container stands on it, or something of it can't be removed.
+    /// When there is no such image, or a container stands on it. What can't be removed of its layers is told.
     pub fn remove(&self, name: &ImageName) -> Result<Pruned, ImageError> {
         // Where there is no store, none is made. One that can't be read can be removed all the same.
         if let Err(error @ ImageError::NoSuchImage { .. }) = self.image(name) {
             return Err(error);
         }
         let locked = self.lock()?;
-        let users = locked.users(name)?;
-        if !users.is_empty() {
-            return Err(ImageError::InUse { name: name.clone(), users });
+        let [running, kept] = locked.users(name)?;
+        if !(running.is_empty() && kept.is_empty()) {
+            return Err(ImageError::InUse { name: name.clone(), running, kept });
         }
         let path = self.image_path(name);
         match fs::remove_file(&path) {
@@ -53,11 +55,18 @@ impl Store {
     /// Removes what nobody needs: layers, what is left of imports that were ended, and of containers that are no more.
     ///
     /// # Errors
-    /// When something can't be looked at or removed.
+    /// When something can't be looked at. What can't be removed is told, and the rest goes.
     pub fn prune(&self) -> Result<Pruned, ImageError> {
-        let containers = self.sweep()?;
+        let swept = self.sweep();
         let Some(locked) = self.lock_existing()? else { return Ok(Pruned::default()) };
-        Ok(Pruned { containers, ..locked.prune()? })
+        let mut pruned = locked.prune()?;
+        match swept {
+            Ok(containers) => pruned.containers = containers,
+            // It is told once: what was in the way in the one place is so in the other.
+            Err(error) if pruned.failed.is_empty() => pruned.failed.push(error.chain()),
+            Err(_) => {}
+        }
+        Ok(pruned)
     }
 }
 
@@ -69,12 +78,9 @@ impl Locked<'_> {
         let layers = if damaged.is_empty() { self.take_layers_but(&needed, &work)? } else { Vec::new() };
         // What is to go is out of the way: others need not wait until it is gone.
         drop(self);
-        let unfinished = left.len();
-        for Left { path, .. } in &left {
-            remove_tree(path)?;
-        }
-        work.end()?;
-        Ok(Pruned { layers, unfinished, containers: 0, damaged })
+        let (unfinished, mut failed) = remove_left(left);
+        failed.extend(work.end().err().map(|error| error.chain()));
+        Ok(Pruned { layers, unfinished, containers: 0, damaged, failed })
     }
 
     /// The layers that images and containers have, and those on which a running import counts; and of whom that is not known.

@@ -8,7 +8,7 @@ use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::super::unpack::{Contents, Devices, Unpacker};
 use super::layers::{CONTENTS, FILES, digest_of, name_of};
-use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, entries, write};
+use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, entries, write, write_by_way_of};
 use crate::directory;
 use rustix::fs::{FlockOperation, flock, syncfs};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -33,14 +33,14 @@ pub(in crate::image) struct Work<'a> {
 }
 
 impl Store {
-    /// Begins something; what others have left behind goes first.
+    /// Begins something; what others have left behind goes first, as far as it can be removed.
     pub(in crate::image) fn begin(&self) -> Result<Work<'_>, ImageError> {
         let locked = self.lock()?;
         let left = locked.left_behind()?;
         let work = locked.begin()?;
         drop(locked);
-        for Left { path, _lock } in left {
-            remove_tree(&path)?;
+        for error in remove_left(left).1 {
+            tracing::warn!("{error}");
         }
         Ok(work)
     }
@@ -50,6 +50,17 @@ impl Store {
 pub(super) struct Left {
     pub(super) path: PathBuf,
     _lock: Option<File>,
+}
+
+/// Removes it; gives back how many went, and why others did not.
+pub(super) fn remove_left(left: Vec<Left>) -> (usize, Vec<String>) {
+    let all = left.len();
+    let failed: Vec<String> = left
+        .into_iter()
+        .filter_map(|Left { path, _lock }| remove_tree(&path).err())
+        .map(|error| error.chain())
+        .collect();
+    (all - failed.len(), failed)
 }
 
 impl<'a> Locked<'a> {
@@ -185,7 +196,8 @@ impl Work<'_> {
         let _locked = self.store.lock()?;
         let path = self.store.image_path(&record.name);
         let is_there = path.exists();
-        write(&path, record)?;
+        // First where it goes if nslab is killed before it is done.
+        write_by_way_of(&self.path.join("image.json"), &path, record)?;
         Ok(is_there)
     }
 

@@ -2,9 +2,11 @@
 
 use super::super::budget::Cancel;
 use super::super::source::unpack as unpack_archive;
+use super::super::tree::OPAQUE_ATTRIBUTES;
 use super::*;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::PathBuf;
 use tar::{Builder, EntryType, Header};
 
 /// A directory in a directory: what comes into the outer one has got out.
@@ -148,7 +150,7 @@ fn a_link_is_replaced_and_not_written_through() {
 #[test]
 fn what_does_not_fit_together_is_refused() {
     assert_eq!(Scratch::refused(&archive().file("a").file("a/b").done()), Refusal::ThroughFile);
-    assert_eq!(Scratch::refused(&archive().file("a/b").file("a").done()), Refusal::OverDirectory);
+    assert_eq!(Scratch::refused(&archive().file("a/b").hard("a", "a/b").done()), Refusal::NoTarget("a/b".into()));
     assert_eq!(Scratch::refused(&archive().hard("a", "b").done()), Refusal::NoTarget("b".into()));
     assert_eq!(Scratch::refused(&archive().file("a").hard("a", "a").done()), Refusal::NoTarget("a".into()));
     assert_eq!(Scratch::refused(&archive().directory("d").hard("a", "d").done()), Refusal::LinkToDirectory("d".into()));
@@ -353,4 +355,99 @@ fn directories_that_nobody_has_named_are_counted_and_not_without_end() {
     assert_eq!(budget.entries_taken(), 4);
     let deep = |names: usize| Inside::of(Path::new(&"a/".repeat(names))).map(drop);
     assert_eq!((deep(200), deep(201)), (Ok(()), Err(Refusal::TooDeep(200))));
+}
+
+#[test]
+fn what_comes_later_takes_the_place_of_what_is_there() {
+    // A directory with all that is in it.
+    let scratch = Scratch::new();
+    let contents = scratch.unpacked(&archive().file("d/e/f").directory("d/e").file("d").file("dd/x").done());
+    assert_eq!(fs::read_to_string(scratch.at("d")).unwrap(), "data");
+    assert_eq!(contents.implied, ["", "dd"].map(inside), "it is no directory any more");
+    // A file, by a directory: of that name there was something else in this layer, which has hidden what is below.
+    let scratch = Scratch::new();
+    scratch.unpacked(&archive().file("f").directory("f").link("l", "x").directory("l").directory("new").done());
+    let opaque: Vec<&str> = ["f", "l", "new"].into_iter().filter(|path| is_opaque(&scratch.at(path))).collect();
+    assert_eq!(opaque, ["f", "l"]);
+    // What is gone, by a directory that nobody has named.
+    let scratch = Scratch::new();
+    scratch.unpacked(&archive().file("a/.wh.d").file("a/d/e/n").file("a/.wh.g").file("a/g/.wh.x").done());
+    assert_eq!(fs::read_to_string(scratch.at("a/d/e/n")).unwrap(), "data");
+    let opaque: Vec<&str> = ["a", "a/d", "a/d/e"].into_iter().filter(|path| is_opaque(&scratch.at(path))).collect();
+    assert_eq!(opaque, ["a/d"]);
+    assert!(fs::symlink_metadata(scratch.at("a/g")).unwrap().file_type().is_char_device(), "it is still gone");
+}
+
+fn inside(path: &str) -> Inside {
+    if path.is_empty() { Inside::default() } else { Inside::of(Path::new(path)).unwrap() }
+}
+
+#[test]
+fn directories_that_nobody_has_named_are_written_down() {
+    let bytes = archive().file("a/b/x").directory("a").file("c/.wh.y").done();
+    let contents = Scratch::new().unpacked(&bytes);
+    assert_eq!(contents.implied, ["", "a/b", "c"].map(inside));
+    assert_eq!(Scratch::new().unpacked(&archive().directory("./").done()).implied, [] as [Inside; 0]);
+    // Whatever bytes their names are of.
+    let contents =
+        Contents { implied: vec![Inside::of(Path::new(OsStr::from_bytes(b"\xff\xfe/a b"))).unwrap()], ..contents };
+    let text = serde_json::to_string(&contents).unwrap();
+    assert_eq!(serde_json::from_str::<Contents>(&text).unwrap(), contents);
+    let old = r#"{"bytes": 0, "files": 0, "is_opaque": false, "left_out": {"count": 0, "first": []}}"#;
+    assert_eq!(serde_json::from_str::<Contents>(old).unwrap(), Contents::default());
+}
+
+#[test]
+fn what_is_remembered_has_an_end() {
+    for name in ["n".repeat(256), "a/".repeat(2048) + "a", "./".repeat(300_000) + "a"] {
+        let mut builder = Builder::new(Vec::new());
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::Char);
+        header.set_size(0);
+        builder.append_pax_extensions([("path", name.as_bytes())]).unwrap();
+        header.set_path("null").unwrap();
+        header.set_cksum();
+        builder.append(&header, std::io::empty()).unwrap();
+        assert_eq!(Scratch::refused(&builder.into_inner().unwrap()), Refusal::TooLong, "{}", name.len());
+    }
+    let scratch = Scratch::new();
+    let budget = Budget::new("1G".parse().unwrap(), Cancel::default());
+    for entries in [
+        archive().entry(EntryType::Char, "null", "", b"").entry(EntryType::Char, "zero", "", b""),
+        archive().directory("a").directory("b"),
+        archive().file("c/d/x"),
+    ] {
+        let mut unpacker = Unpacker::new(&scratch.at(""), &budget, Devices::LeaveOut).unwrap();
+        unpacker.room = size_of::<Inside>() + 10; // for one
+        let error = unpack_archive(unpacker, &entries.done()[..], "it").map(drop).unwrap_err();
+        assert!(matches!(error, ImageError::Refused { refusal: Refusal::TooManyNames(_), .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_name_of_no_characters_that_is_left_out_is_told() {
+    let mut bytes = archive().entry(EntryType::Char, "null", "", b"").done();
+    bytes[0] = 0xff;
+    let mut header = Header::from_byte_slice(&bytes[..512]).clone();
+    header.set_cksum();
+    bytes[..512].copy_from_slice(header.as_bytes());
+    let contents = Scratch::new().unpacked(&bytes);
+    assert!(serde_json::to_string(&contents).unwrap().contains("\u{fffd}ull"), "{contents:?}");
+}
+
+#[test]
+fn where_there_are_no_layers_every_name_is_that_of_a_file() {
+    let scratch = Scratch::new();
+    let budget = Budget::new("1G".parse().unwrap(), Cancel::default());
+    let unpacker = Unpacker::new(&scratch.at(""), &budget, Devices::LeaveOut).unwrap().with_plain_names();
+    unpack_archive(unpacker, &archive().file("d/.wh.x").file(".wh..wh..opq").done()[..], "it").map(drop).unwrap();
+    assert_eq!(fs::read_to_string(scratch.at("d/.wh.x")).unwrap(), "data");
+    assert!(scratch.at(".wh..wh..opq").is_file() && !is_opaque(&scratch.at("")));
+}
+
+#[test]
+fn a_name_does_nothing_to_a_terminal() {
+    let bytes = archive().file("\u{1b}[2J/../x").done();
+    let said = Scratch::new().unpack(&bytes, "1G", Devices::LeaveOut).unwrap_err().to_string();
+    assert!(!said.contains('\u{1b}') && said.contains("\\u{1b}[2J/../x has `..` in its path"), "{said}");
 }

@@ -9,18 +9,24 @@ use crate::launcher::failure::{During, Failure, Step};
 use crate::model::container::{Namespaces, Root, RootFileSystem, RootSource, Writes};
 use crate::{directory, fault};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, openat};
+use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_fd, fsconfig_set_flag,
     fsconfig_set_string, fsmount, fsopen, mount,
 };
+use rustix::process::{chdir, fchdir};
 use std::fs::DirBuilder;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 const MEMORY: &str = "tmpfs";
 const OVERLAY: &str = "overlay";
+
+/// What the kernel copies of a mount's options, in bytes with the one that ends them; it says nothing of the rest that it leaves out
+/// (copy_mount_options, fs/namespace.c).
+const LONGEST_OPTIONS: usize = 4096;
 
 /// A root that is made outside, for who could not make it inside.
 #[derive(Debug)]
@@ -171,14 +177,23 @@ pub(super) fn by_name(layers: &Layers, in_user_namespace: bool) -> Result<OwnedF
         mount(MEMORY, "/", MEMORY, MountFlags::empty(), c"mode=700")?;
         directories(&base::uppermost()?, layers.uppermost()?)?
     };
-    let lower: Vec<String> = layers.lower.iter().map(tree::by_descriptor).collect();
-    let [upper, work] = [&upper, &work].map(tree::by_descriptor);
+    let number = |file: &OwnedFd| file.as_raw_fd().to_string();
+    let lower: Vec<String> = layers.lower.iter().map(number).collect();
+    let [upper, work] = [&upper, &work].map(number);
     let mut options = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
     if in_user_namespace {
         options.push_str(",userxattr");
     }
+    if options.len() >= LONGEST_OPTIONS {
+        return Err(Errno::TOOBIG);
+    }
     let options = std::ffi::CString::new(options).map_err(|_| Errno::INVAL)?;
-    mount(OVERLAY, "/", OVERLAY, MountFlags::empty(), Some(options.as_c_str()))?;
+    // By numbers in the directory of descriptors: by their whole paths, no more than about 220 layers can be named.
+    let here = openat(CWD, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    chdir("/proc/self/fd")?;
+    let mounted = mount(OVERLAY, "/", OVERLAY, MountFlags::empty(), Some(options.as_c_str()));
+    fchdir(&here)?;
+    mounted?;
     base::uppermost()
 }
 
