@@ -21,6 +21,12 @@ pub enum Error {
     /// The caller may not do what a lab takes.
     #[error("labs need root: run `sudo nslab …` (what is missing is CAP_NET_ADMIN and CAP_SYS_ADMIN)")]
     NotRoot,
+    /// Numbers of processes can't be believed.
+    #[error(
+        "/proc does not show the processes of this PID namespace, so that others would be taken for a lab's: mount it, by \
+         `mount -t proc proc /proc`"
+    )]
+    OtherProc,
     /// No lab of that name.
     #[error("no lab {lab} is up{}", up_are(up))]
     NoSuchLab {
@@ -158,7 +164,7 @@ impl Error {
             | Self::NoSuchNode { .. }
             | Self::Link(_)
             | Self::Usage(_) => 2,
-            Self::NotRoot | Self::OpenFiles { .. } => 3,
+            Self::NotRoot | Self::OtherProc | Self::OpenFiles { .. } => 3,
             Self::State(error) if error.is_permission() => 3,
             Self::Apply(error) if error.is_incomplete() => 4,
             Self::Apply(error) if error.is_lacking() => 3,

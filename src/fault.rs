@@ -64,8 +64,14 @@ pub(crate) fn of_helpers() -> impl Iterator<Item = (&'static str, String)> {
     std::iter::empty()
 }
 
+/// What a launcher is to find in its environment, besides what it has from there.
+#[cfg(not(feature = "fault-injection"))]
+pub(crate) fn variables() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
+    std::iter::empty()
+}
+
 #[cfg(feature = "fault-injection")]
-pub(crate) use enabled::{at, chance, lacks, of_helpers, patience, point};
+pub(crate) use enabled::{at, chance, lacks, of_helpers, patience, point, variables};
 
 #[cfg(feature = "fault-injection")]
 mod enabled {
@@ -114,6 +120,10 @@ mod enabled {
             ("NSLAB_TEST_HELPER_HANG_AT", "NSLAB_TEST_HANG_AT"),
         ];
         names.into_iter().filter_map(|(from, to)| Some((to, std::env::var(from).ok()?)))
+    }
+
+    pub(crate) fn variables() -> impl Iterator<Item = (std::ffi::OsString, std::ffi::OsString)> {
+        std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"NSLAB_TEST_"))
     }
 
     /// See the module's head.

@@ -2,11 +2,13 @@
 
 mod container;
 mod limits;
+mod top;
 mod uplink;
 mod uplink_status;
 
 pub use container::{ContainerReport, ContainerState};
 pub use limits::{LimitsReport, UsageReport};
+pub use top::{NodeSample, NodeUsage, TopReport, UsageSample};
 pub use uplink::{NatReport, NicReport, UplinkReport};
 pub use uplink_status::{UplinkEnd, UplinkGateway, UplinkLease, UplinkStatus};
 

@@ -27,9 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest answer of the launcher's, in bytes: what a pipe takes at once.
 const LONGEST_ANSWER: usize = 4096;
 
-/// What the launcher gets of nslab's own environment: where systemd is to be asked for a cgroup, and what a terminal is.
-const INHERITED: [&str; 5] = ["PATH", "TERM", "DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"];
-
 /// What is to be launched for a node.
 pub(super) fn launch_of(of: &NodeContainer) -> Launch {
     Launch {
@@ -56,8 +53,7 @@ impl HostEffects {
         let (Sealed { command, executable }, text) = launcher::starting(&launch_of(of)).map_err(failed)?;
         let mut command = Command::from(command);
         let (name, value) = self.container_step(&of.node);
-        let inherited = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-        command.env_clear().envs(inherited).envs(fault::of_helpers()).env(name, value).current_dir("/");
+        command.env_clear().envs(launcher::environment()).envs(fault::of_helpers()).env(name, value).current_dir("/");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let netns = self.host().open_netns(&of.netns).await?;
         // A child is born in the namespace that the thread is in.
@@ -79,7 +75,7 @@ impl HostEffects {
         let failed = |source| EffectError::Container { node: of.node.to_string(), action: "stop", source };
         let record = Record::read(&of.directory).ok().flatten();
         if let Some(running) = record.and_then(|record| record.running) {
-            end(running, GRACE).await.map_err(failed)?;
+            end(running, of.cgroup.clone(), GRACE).await.map_err(failed)?;
         }
         fault::point(|| "after stopping the container".into());
         // A launcher that was left to itself may not have come to writing down what it started.
@@ -127,8 +123,8 @@ fn directory_of(root: &Root) -> Option<&Path> {
 }
 
 /// Ends what runs; others go on meanwhile.
-pub(super) async fn end(running: launcher::Running, grace: Duration) -> Result<(), Failure> {
-    let stopped = tokio::task::spawn_blocking(move || launcher::stop(&running, grace)).await;
+async fn end(running: launcher::Running, cgroup: PathBuf, grace: Duration) -> Result<(), Failure> {
+    let stopped = tokio::task::spawn_blocking(move || launcher::stop(&running, Some(&cgroup), grace)).await;
     stopped.unwrap_or_else(|_| Err(ended("stop the container")))
 }
 
@@ -259,6 +255,6 @@ pub async fn start_container(context: &Context, lab: &LockedLab, node: &NodeName
 ///
 /// # Cancel safety
 /// A signal that was sent stays sent.
-pub async fn end_container(running: launcher::Running) -> Result<(), Failure> {
-    end(running, GRACE).await
+pub async fn end_container(running: launcher::Running, cgroup: PathBuf) -> Result<(), Failure> {
+    end(running, cgroup, GRACE).await
 }

@@ -5,6 +5,7 @@ use super::args_image::ImageVerb;
 use super::args_launch::LaunchArguments;
 use super::args_limit::LimitArguments;
 use super::args_link::LinkVerb;
+use super::args_top::TopArguments;
 use super::args_uplink::UplinkVerb;
 use super::args_volume::VolumeVerb;
 use crate::host::ovsdb::Target;
@@ -158,6 +159,8 @@ pub(crate) enum Verb {
         #[arg(id = "which", value_name = "LAB")]
         lab: Option<LabName>,
     },
+    /// Show what nodes and containers use, as it changes
+    Top(TopArguments),
     /// Start containers that have ended
     Start(Containers),
     /// Stop containers: SIGTERM, and SIGKILL after ten seconds
@@ -306,7 +309,7 @@ fn ovsdb_target(text: &str) -> Result<String, String> {
 }
 
 /// `20ms`, `1.5s`, `2m`, or a number of seconds as ping(8) takes it.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let (number, seconds) = if let Some(number) = text.strip_suffix("ms") {
         (number, 0.001)
     } else if let Some(number) = text.strip_suffix('s') {

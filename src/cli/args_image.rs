@@ -36,7 +36,7 @@ pub(crate) enum ImageVerb {
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     /// A directory; an archive (.tar, .tar.gz, .tar.xz, .tar.zst, .zip); an OCI image layout, or what `docker save` has written;
-    /// busybox; debootstrap:SUITE
+    /// docker://IMAGE of a registry; busybox; debootstrap:SUITE
     pub(crate) source: String,
     /// What it is to be called; what its source is called without
     #[arg(long, value_name = "NAME")]
@@ -50,4 +50,7 @@ pub(crate) struct ImportArguments {
     /// Make device nodes, too; without, they are left out
     #[arg(long)]
     pub(crate) devices: bool,
+    /// Speak to the registry without TLS, which is what is done anyway with one on the machine itself
+    #[arg(long)]
+    pub(crate) plain_http: bool,
 }

@@ -1,6 +1,6 @@
 //! The arguments of `launch`.
 
-use crate::model::container::{Capability, Cpus, IdMap, MemorySize, Mount, MountKind, User};
+use crate::model::container::{Capability, Cpus, IdMap, IoRate, MemorySize, Mount, MountKind, User};
 use crate::model::{ContainerName, ImageName};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -79,6 +79,12 @@ pub(crate) struct LaunchArguments {
     /// How many processes and threads
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = LIMITS)]
     pub(crate) pids: Option<u32>,
+    /// How much it may read of each disk in a second, as in 10MB/s
+    #[arg(long, value_name = "RATE", help_heading = LIMITS)]
+    pub(crate) io_read: Option<IoRate>,
+    /// How much it may write to each disk in a second
+    #[arg(long, value_name = "RATE", help_heading = LIMITS)]
+    pub(crate) io_write: Option<IoRate>,
     /// With --rootfs or --image: a capability beside Docker's default ones, or `all`
     #[arg(long, value_name = "X", value_parser = capabilities, requires = "own_root", help_heading = RIGHTS)]
     pub(crate) cap_add: Vec<Capabilities>,

@@ -1,6 +1,6 @@
 //! The arguments of `limit`.
 
-use crate::model::container::{Cpus, LimitsChange, MemorySize};
+use crate::model::container::{Cpus, IoRate, LimitsChange, MemorySize};
 use clap::Args;
 use std::str::FromStr;
 
@@ -24,6 +24,12 @@ pub(crate) struct LimitArguments {
     /// Processes and threads, or `none`
     #[arg(long, value_name = "NUMBER", value_parser = pids)]
     pub(crate) pids: Option<Wanted<u32>>,
+    /// What is read of each disk in a second, as in 10MB/s, or `none`
+    #[arg(long, value_name = "RATE", value_parser = or_none::<IoRate>)]
+    pub(crate) io_read: Option<Wanted<IoRate>>,
+    /// What is written to each disk in a second, or `none`
+    #[arg(long, value_name = "RATE", value_parser = or_none::<IoRate>)]
+    pub(crate) io_write: Option<Wanted<IoRate>>,
 }
 
 /// A limit, or that there is to be none.
@@ -49,6 +55,8 @@ impl LimitArguments {
             swap: self.swap.map(Wanted::limit),
             cpus: self.cpus.map(Wanted::limit),
             pids: self.pids.map(Wanted::limit),
+            io_read: self.io_read.map(Wanted::limit),
+            io_write: self.io_write.map(Wanted::limit),
         }
     }
 }
@@ -78,5 +86,7 @@ mod tests {
         assert!(or_none::<Cpus>("all").unwrap_err().ends_with("or `none`"));
         assert_eq!((pids("64"), pids("none")), (Ok(Wanted::Limit(64)), Ok(Wanted::None)));
         assert!(pids("0").is_err());
+        assert_eq!(or_none("5MB/s"), Ok(Wanted::Limit("5M".parse::<IoRate>().unwrap())));
+        assert!(or_none::<IoRate>("0").unwrap_err().ends_with("or `none`"));
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn image(global: &Global, verb: ImageVerb) -> Result<ExitCode, 
 }
 
 async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Result<(), Error> {
-    let ImportArguments { source, name, tag, max_size, devices } = arguments;
+    let ImportArguments { source, name, tag, max_size, devices, plain_http } = arguments;
     let cancel = Cancel::default();
     let mut signals = Signals::new()?;
     let asked = cancel.clone();
@@ -65,10 +65,11 @@ async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Re
         // What is left of it goes with the next import.
         std::process::exit(INTERRUPTED);
     });
-    let bar = ByteBar::new(global, "unpacking");
+    let bar = ByteBar::new(global, "importing");
     let settings = Settings {
         name,
         tag,
+        plain_http,
         limit: max_size,
         devices: if devices { Devices::Make } else { Devices::LeaveOut },
         cancel,
@@ -83,7 +84,8 @@ async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Re
 
 fn remove(store: &Store, names: &[ImageName]) -> Result<(), Error> {
     for name in names {
-        store.remove(name)?;
+        let removed = store.remove(name)?;
+        render_image::damaged(&removed.damaged, true);
         render::line(render::Stream::Error, &format!("nslab: removed {name}"));
     }
     Ok(())

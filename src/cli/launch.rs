@@ -71,7 +71,14 @@ fn asked_for(global: &Global, mut arguments: LaunchArguments) -> Result<Asked, E
     let namespaces = namespaces(global, &arguments)?;
     let rights = rights(&arguments);
     let name = arguments.hostname.clone().unwrap_or_else(|| program(&arguments.command));
-    let limits = Limits { memory: arguments.memory, swap: arguments.swap, cpus: arguments.cpus, pids: arguments.pids };
+    let limits = Limits {
+        memory: arguments.memory,
+        swap: arguments.swap,
+        cpus: arguments.cpus,
+        pids: arguments.pids,
+        io_read: arguments.io_read,
+        io_write: arguments.io_write,
+    };
     let cgroup = if limits.is_none() { None } else { Some(launcher::cgroup_of_caller()?) };
     let (root, claim) = match standing {
         Some(Standing { source, writes, name, claim }) => {

@@ -8,7 +8,7 @@ use super::signals;
 use crate::Error;
 use crate::lab::{Nslab, Options};
 use crate::model::LabName;
-use crate::model::container::MemorySize;
+use crate::model::container::{IoRate, MemorySize};
 use crate::report::{LimitsReport, UsageReport};
 use std::process::ExitCode;
 
@@ -52,9 +52,22 @@ fn show(global: &Global, report: &LimitsReport, is_asked: bool) -> ExitCode {
 }
 
 fn text(report: &LimitsReport) -> String {
-    let LimitsReport { lab, name, runs, cgroup: _, memory_bytes, swap_bytes, cpus, pids, used } = report;
+    let LimitsReport {
+        lab,
+        name,
+        runs,
+        cgroup: _,
+        memory_bytes,
+        swap_bytes,
+        cpus,
+        pids,
+        io_read_bytes_per_s: io_read,
+        io_write_bytes_per_s: io_write,
+        used,
+    } = report;
     let UsageReport { memory_bytes: used_bytes, pids: used_pids } = used;
     let size = |bytes: &u64| MemorySize::from_bytes(*bytes).map(|size| size.to_string()).unwrap_or_default();
+    let rate = |bytes: &u64| IoRate::from_bytes(*bytes).map(|rate| rate.to_string()).unwrap_or_default();
     let limit = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
     let row = |what: &str, limit: String, used: String| vec![what.to_owned(), limit, used];
     let rows = [
@@ -66,6 +79,8 @@ fn text(report: &LimitsReport) -> String {
         row("swap", limit(swap_bytes.as_ref().map(size)), String::new()),
         row("cpus", limit(cpus.map(|cpus| cpus.to_string())), String::new()),
         row("pids", limit(pids.map(|pids| pids.to_string())), used_pids.map(|n| n.to_string()).unwrap_or_default()),
+        row("io-read", limit(io_read.as_ref().map(rate)), String::new()),
+        row("io-write", limit(io_write.as_ref().map(rate)), String::new()),
     ];
     let name: Vec<String> = lab.iter().map(ToString::to_string).chain(name.clone()).collect();
     let state = if *runs { "" } else { ", which does not run" };

@@ -6,6 +6,7 @@ mod args_image;
 mod args_launch;
 mod args_limit;
 mod args_link;
+mod args_top;
 mod args_uplink;
 mod args_volume;
 mod care;
@@ -30,6 +31,7 @@ mod render_uplink;
 mod render_watch;
 mod select;
 mod signals;
+mod top;
 mod up;
 mod uplink;
 mod volume;
@@ -102,6 +104,7 @@ fn with_runtime(global: &Global, verb: Verb) -> Result<ExitCode, Error> {
             Verb::Uplink { verb } => uplink::uplink(&nslab, global, &verb).await,
             Verb::Link { verb } => link::link(&nslab, global, &verb).await,
             Verb::Ps { lab } => container::ps(&nslab, global, lab),
+            Verb::Top(arguments) => top::top(&nslab, global, &arguments).await,
             Verb::Start(all) => container::change(&nslab, global, &all, container::Change::Start).await,
             Verb::Stop(all) => container::change(&nslab, global, &all, container::Change::Stop).await,
             Verb::Restart(all) => container::change(&nslab, global, &all, container::Change::Restart).await,

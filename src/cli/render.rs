@@ -172,17 +172,27 @@ pub(super) fn took(ms: u64) -> String {
     if ms < 1000 { format!("{ms} ms") } else { format!("{:.2} s", std::time::Duration::from_millis(ms).as_secs_f64()) }
 }
 
+/// What somebody else has written, who may not be trusted, such that it does nothing to a terminal.
+pub(super) fn harmless(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
+    }
+    shown
+}
+
 /// A table with a head; the last column is not padded.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| harmless(cell)).collect()).collect();
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
     }
     let mut text = String::new();
     let head: Vec<String> = head.iter().map(ToString::to_string).collect();
-    for row in std::iter::once(&head).chain(rows) {
+    for row in std::iter::once(&head).chain(&rows) {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             let _ = write!(line, "{cell:width$}  ");
@@ -288,4 +298,15 @@ pub(super) fn gc(global: &Global, report: &GcReport) {
         let _ = writeln!(out, "could not remove {thing}");
     }
     text(&out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_have_named_does_nothing_to_a_terminal() {
+        let rows = [vec!["a\u{1b}[31mb\nc".to_owned(), "é".to_owned()]];
+        assert_eq!(table(&["NAME", "X"], &rows), "NAME             X\na\\u{1b}[31mb\\nc  é\n");
+    }
 }

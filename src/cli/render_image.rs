@@ -2,7 +2,7 @@
 
 use super::args::Global;
 use super::render::{Paint, Stream, json, line, text};
-use crate::image::{ImageConfig, ImageRecord, Imported, LeftOut, Pruned, Usage};
+use crate::image::{Damage, ImageConfig, ImageRecord, Images, Imported, LeftOut, Pruned, Usage};
 use std::fmt::Write as _;
 
 /// What an import has made.
@@ -35,9 +35,14 @@ fn left_out(left_out: &LeftOut) -> Option<String> {
 }
 
 /// All of them.
-pub(super) fn list(global: &Global, images: &[ImageRecord]) {
+pub(super) fn list(global: &Global, images: &Images) {
+    let Images { all: images, damaged: unread } = images;
+    damaged(unread, false);
     if global.json {
         return json(&images);
+    }
+    if images.is_empty() && !unread.is_empty() {
+        return;
     }
     if images.is_empty() {
         return line(Stream::Error, "no images: `nslab image import` makes one");
@@ -91,12 +96,23 @@ pub(super) fn show(global: &Global, image: &ImageRecord) {
     text(&out);
 }
 
+/// What can't be read of a store. What needs which layers is not known then, so that all stay where some were `to_go`.
+pub(super) fn damaged(damaged: &[Damage], to_go: bool) {
+    for damage in damaged {
+        line(Stream::Error, &format!("nslab: {damage}"));
+    }
+    if to_go && !damaged.is_empty() {
+        line(Stream::Error, "nslab: no layer was removed: nobody knows which ones are needed by what can't be read");
+    }
+}
+
 /// What `prune` has removed.
 pub(super) fn pruned(global: &Global, pruned: &Pruned) {
+    damaged(&pruned.damaged, true);
     if global.json {
         return json(pruned);
     }
-    let Pruned { layers, unfinished, containers } = pruned;
+    let Pruned { layers, unfinished, containers, damaged: _ } = pruned;
     let mut out = String::new();
     for layer in layers {
         let _ = writeln!(out, "removed {layer}");
@@ -115,10 +131,11 @@ pub(super) fn pruned(global: &Global, pruned: &Pruned) {
 
 /// What takes how much.
 pub(super) fn usage(global: &Global, usage: &Usage) {
+    damaged(&usage.damaged, false);
     if global.json {
         return json(usage);
     }
-    let Usage { images, unused_bytes, unfinished_bytes, containers_bytes, all_bytes } = usage;
+    let Usage { images, unused_bytes, unfinished_bytes, containers_bytes, all_bytes, damaged: _ } = usage;
     let width = images.keys().map(|name| name.as_str().len()).max().unwrap_or(0);
     let mut out = String::new();
     for (name, of) in images {

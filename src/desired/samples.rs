@@ -3,7 +3,7 @@
 use super::samples_uplink::{any_nic_uplink, nic_uplink};
 use super::{Backends, Resources, SwitchBackend};
 use crate::model::conditions::{Conditions, Delay, Impairments};
-use crate::model::container::{Capability, Limits, Rights, RootFileSystem, RootSource, User, Writes};
+use crate::model::container::{Capability, IoRate, Limits, Rights, RootFileSystem, RootSource, User, Writes};
 use crate::model::nat::IpFamily;
 use crate::model::ovs::OvsdbServer;
 use crate::model::{
@@ -283,9 +283,11 @@ pub(crate) fn any_spec() -> impl Strategy<Value = Spec> {
         let mut spec = build(&switches, &nodes, &links, nic);
         for (node, seconds) in spec.nodes.iter_mut().zip(containers) {
             node.limits.pids = seconds.map(|seconds| u32::from(seconds) + 7);
+            node.limits.io_write = seconds.and_then(|seconds| IoRate::from_bytes(u64::from(seconds) << 20));
             // One that changes from a container to none, and back.
             node.container = seconds.map(|seconds| container(&["sleep", &seconds.to_string()]));
             spec.limits.pids = seconds.map(u32::from).or(spec.limits.pids);
+            spec.limits.io_read = seconds.and(node.limits.io_write).or(spec.limits.io_read);
         }
         spec
     })

@@ -41,6 +41,8 @@ pub struct EndedProcess {
 impl std::fmt::Display for EndedProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { pid, name, killed } = self;
+        // It is the process's own to choose.
+        let name: String = name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
         write!(f, "process {pid} ({name}){}", if *killed { ", which had to be killed" } else { "" })
     }
 }

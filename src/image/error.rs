@@ -4,6 +4,7 @@ use super::digest::Digest;
 use crate::model::{ImageName, NameError};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Why something about images failed.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,15 @@ pub enum ImageError {
         wanted: Digest,
         /// What it is.
         found: Digest,
+    },
+    /// A registry does not give it.
+    #[error("can't fetch {what}")]
+    Registry {
+        /// The image.
+        what: String,
+        /// Why not.
+        #[source]
+        source: RegistryError,
     },
     /// There is more in it than is allowed.
     #[error("the image is larger than {limit}, which is the limit: allow more with --max-size")]
@@ -135,6 +145,38 @@ pub enum ImageError {
     Interrupted,
 }
 
+/// Why a registry does not give an image.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// It has none of that name or digest.
+    #[error("the registry has no such image, or none of that tag or digest")]
+    Absent,
+    /// It does not give it to the caller.
+    #[error(
+        "the registry does not give it to who is not known there: has it such an image? \
+         `docker login` or `skopeo login` say who you are (of `auths` in their files; no program that keeps passwords is asked)"
+    )]
+    Denied,
+    /// It has said nothing for so long.
+    #[error("the registry has said nothing for {0:?}: try again")]
+    Silent(Duration),
+    /// It can't be reached, or is not who it says that it is.
+    #[error("the registry can't be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It says no, for another reason.
+    #[error("the registry says: {0}")]
+    Refused(String),
+    /// What it says makes no sense, or has ended in the middle.
+    #[error("what the registry says can't be read")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// What is to be short has no end.
+    #[error("the registry has sent far more than a manifest has")]
+    Endless,
+    /// Nobody can be asked from here.
+    #[error("nslab can't speak to registries on this machine (`apt-get install ca-certificates`?)")]
+    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
 /// What is wrong with an entry of an archive. Its text goes on after the entry's path.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -185,7 +227,11 @@ pub enum Refusal {
 impl ImageError {
     /// Whether the caller has asked for something that makes no sense.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::NoName(_) | Self::NoSuchImage { .. } | Self::NoCommand(_))
+        match self {
+            Self::Unknown(_) | Self::NoName(_) | Self::NoSuchImage { .. } | Self::NoCommand(_) => true,
+            Self::Registry { source, .. } => matches!(source, RegistryError::Absent),
+            _ => false,
+        }
     }
 
     /// Whether the machine lacks something.

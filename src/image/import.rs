@@ -16,6 +16,8 @@ pub struct Settings {
     pub name: Option<ImageName>,
     /// Which image is meant, where there are several.
     pub tag: Option<String>,
+    /// Whether a registry is spoken to without TLS, wherever it is.
+    pub plain_http: bool,
     /// How much may be unpacked.
     pub limit: MemorySize,
     /// What becomes of device nodes.
@@ -47,7 +49,7 @@ fn named(source: &Source) -> Result<ImageName, ImageError> {
     ImageName::try_from(source.own_name()).map_err(ImageError::NoName)
 }
 
-/// Makes an image from a source.
+/// Makes an image from a source. It blocks until that is done: from asynchronous code it is to be called on a thread for such.
 ///
 /// # Errors
 /// When there is no such source, when it can't be read or is not to be trusted, or when there is no room for it: then nothing of
@@ -72,9 +74,10 @@ fn make(work: &Work<'_>, source: &Source, settings: &Settings) -> Result<Made, I
 }
 
 fn add(work: &Work<'_>, name: ImageName, source: &str, made: Made) -> Result<Imported, ImageError> {
-    let Made { layers, config, left_out } = made;
+    let Made { layers, config, left_out, origin } = made;
     let imported_at_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let image = ImageRecord { name, source: source.to_owned(), imported_at_unix_s, layers, config, left_out };
+    let source = origin.unwrap_or_else(|| source.to_owned());
+    let image = ImageRecord { name, source, imported_at_unix_s, layers, config, left_out };
     let has_replaced = work.add_image(&image)?;
     Ok(Imported { image, has_replaced })
 }

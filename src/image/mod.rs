@@ -26,8 +26,24 @@ mod unpack;
 pub use budget::{Budget, Cancel, Progress};
 pub use config::ImageConfig;
 pub use digest::Digest;
-pub use error::{ImageError, Refusal};
+pub use error::{ImageError, Refusal, RegistryError};
 pub use import::{Imported, Settings, default_name, import};
 pub use run::Run;
-pub use store::{Claim, Footing, ImageRecord, LayerRecord, Pruned, Store, Usage};
+pub use store::{Claim, Damage, Footing, ImageRecord, Images, LayerRecord, Pruned, Store, Usage};
 pub use unpack::{Devices, LeftOut};
+
+/// Unpacks an archive of tar(5), packed or not, as a layer into a directory that is there, and empty: for who tests that nothing
+/// comes of one but files in there.
+///
+/// # Errors
+/// When it is no archive, or one that is not to be trusted.
+pub fn unpack_archive(
+    archive: impl std::io::Read,
+    directory: &std::path::Path,
+    budget: &Budget,
+    devices: Devices,
+) -> Result<(), ImageError> {
+    let unpacker = unpack::Unpacker::new(directory, budget, devices)?;
+    let stream = budget::Metered::new(compression::Unpacked::new(archive, "the archive")?, budget);
+    source::unpack(unpacker, stream, "the archive").map(drop)
+}

@@ -5,6 +5,7 @@ use super::{Nslab, Options};
 use crate::Error;
 use crate::apply;
 use crate::launcher::{self, Cgroup, EndRecord, Ended, Record};
+use crate::model::container::MemorySize;
 use crate::model::{LabName, NodeContainer, NodeName};
 use crate::report::{ContainerReport, ContainerState, LabCondition};
 use crate::state::LockedLab;
@@ -45,7 +46,7 @@ impl Nslab {
         super::context::require_privilege()?;
         let (_locked, of) = self.container(lab, node, options).await?;
         let Some(running) = record(&of)?.and_then(|record| record.running) else { return Ok(()) };
-        apply::end_container(running).await?;
+        apply::end_container(running, of.cgroup.clone()).await?;
         Ok(apply::remove_cgroup(of.cgroup).await?)
     }
 
@@ -89,7 +90,7 @@ impl Nslab {
         }
         if let Some(running) = running.filter(|_| signal == Signal::SIGKILL) {
             // It says how it ended; where it can't, it is ended.
-            apply::end_container(running).await?;
+            apply::end_container(running, of.cgroup.clone()).await?;
         }
         Ok(())
     }
@@ -168,23 +169,34 @@ pub(super) fn report(lab: Option<&LabName>, name: &str, command: &[String], reco
     let Some(record) = record else { return new };
     let command = record.launch.container.command.clone();
     let with = |state| ContainerReport { state, command, ..new };
-    match (&record.running, &record.ended) {
-        (Some(running), _) if running.is_alive() => ContainerReport {
+    let state = state(Some(&record));
+    match (state, &record.running, &record.ended) {
+        (ContainerState::Running, Some(running), _) => ContainerReport {
             pid: Some(running.pid),
             memory_bytes: memory_bytes(&record),
             since_unix_s: Some(running.started_at_unix_s),
-            ..with(ContainerState::Running)
+            ..with(state)
         },
-        (_, Some(ended)) => {
-            let reason = why(&record, ended);
-            let exit_code = Some(ended.ended.code());
-            // A shell that waits for what is killed returns what it would be itself.
-            let is_killed = reason.is_some() && ended.ended.code() > SIGNALLED;
-            let state = if is_killed { ContainerState::Killed } else { ContainerState::Exited };
+        (ContainerState::Exited | ContainerState::Killed, _, Some(ended)) => {
+            let (exit_code, reason) = (Some(ended.ended.code()), why(&record, ended));
             ContainerReport { exit_code, reason, since_unix_s: Some(ended.ended_at_unix_s), ..with(state) }
         }
-        (Some(_), None) => with(ContainerState::Gone),
-        (None, None) => with(ContainerState::New),
+        _ => with(state),
+    }
+}
+
+/// Whether a container with this record runs.
+pub(super) fn state(record: Option<&Record>) -> ContainerState {
+    let Some(record) = record else { return ContainerState::New };
+    match (&record.running, &record.ended) {
+        (Some(running), _) if running.is_alive() => ContainerState::Running,
+        (_, Some(ended)) => {
+            // A shell that waits for what is killed returns what it would be itself.
+            let is_killed = why(record, ended).is_some() && ended.ended.code() > SIGNALLED;
+            if is_killed { ContainerState::Killed } else { ContainerState::Exited }
+        }
+        (Some(_), None) => ContainerState::Gone,
+        (None, None) => ContainerState::New,
     }
 }
 
@@ -194,15 +206,25 @@ fn memory_bytes(record: &Record) -> Option<u64> {
     cgroup.usage().ok()?.memory_bytes
 }
 
+/// How much memory the lab of a container may have as a whole.
+fn limit_of_lab(record: &Record) -> Option<MemorySize> {
+    let lab = record.launch.cgroup.as_deref()?.parent()?;
+    launcher::find_group(lab).ok()??.limits().memory
+}
+
 /// Why a container ended, where that was not by itself; that something in it was killed for want of memory is told anyway, since
 /// a command that waits for it may end by itself.
 fn why(record: &Record, ended: &EndRecord) -> Option<String> {
     if ended.out_of_memory {
-        let limit = record.launch.container.limits.memory;
-        return Some(limit.map_or_else(
-            || "killed, out of memory".to_owned(),
-            |limit| format!("killed, out of memory (limit {limit})"),
-        ));
+        let why = if ended.for_others_limit {
+            match limit_of_lab(record) {
+                Some(limit) => format!(" (limit {limit} of the lab as a whole)"),
+                None => " (not for a limit of its own)".to_owned(),
+            }
+        } else {
+            record.launch.container.limits.memory.map(|limit| format!(" (limit {limit})")).unwrap_or_default()
+        };
+        return Some(format!("killed, out of memory{why}"));
     }
     let Ended::Signal(signal) = ended.ended else { return None };
     let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());

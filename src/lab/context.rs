@@ -361,7 +361,11 @@ pub(super) fn require_place() -> Result<(), Error> {
 }
 
 pub(super) fn require_privilege() -> Result<(), Error> {
-    if host::is_privileged() { Ok(()) } else { Err(Error::NotRoot) }
+    if !host::is_privileged() {
+        return Err(Error::NotRoot);
+    }
+    // Others' processes would be taken for those of a lab, and ended.
+    if host::has_own_proc() { Ok(()) } else { Err(Error::OtherProc) }
 }
 
 /// Keeps other labs from changing the host's own network stack, where this one does or did.

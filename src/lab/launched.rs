@@ -5,9 +5,10 @@ use super::container::{has_left_cgroup, not_running, report};
 use crate::Error;
 use crate::apply;
 use crate::error::chain;
+use crate::fault;
 use crate::host;
 use crate::image::Claim;
-use crate::launcher::{self, Failure, Launch, Output, Record, Sealed};
+use crate::launcher::{self, Failure, Launch, Output, Record, Running, Sealed};
 use crate::model::{self, ContainerName};
 use crate::report::ContainerReport;
 use crate::state::{StateError, StateRoot};
@@ -16,7 +17,11 @@ use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 use tokio::process::Command;
+
+/// How often is looked whether somebody is done with starting one.
+const LOOK: Duration = Duration::from_millis(10);
 
 impl Nslab {
     /// Starts a container that goes on by itself, and gives back what it is called; it stands on an image where it claims one.
@@ -103,8 +108,8 @@ impl Nslab {
     /// A signal that was sent stays sent.
     pub async fn stop_launched(&self, name: &ContainerName) -> Result<(), Error> {
         if let Some(running) = self.launched_record(name)?.and_then(|record| record.running) {
-            apply::end_container(running).await?;
-            apply::remove_cgroup(self.cgroup_of(name)).await?;
+            apply::end_container(running, self.cgroup_of(name)).await?;
+            self.remove_cgroup_of_ended(name).await?;
         }
         Ok(())
     }
@@ -137,13 +142,40 @@ impl Nslab {
             let there = if there.is_empty() { String::new() } else { format!("; there is {}", there.join(", ")) };
             return Err(Error::Usage(format!("there is no container {name} of no lab{there}")));
         }
-        self.stop_launched(name).await?;
-        apply::remove_cgroup(self.cgroup_of(name)).await?;
-        let locked = self.root().launched_home().lock().await?;
-        locked.remove_launched(name)?;
-        locked.remove_if_empty()?;
+        // Somebody may forget it and give its name to another one at any moment: that one is meant then, too.
+        while !self.forget_ended(name).await? {
+            match self.launched_record(name)?.and_then(|record| record.running).filter(Running::is_alive) {
+                Some(running) => apply::end_container(running, self.cgroup_of(name)).await?,
+                None => tokio::time::sleep(LOOK).await, // somebody starts it
+            }
+        }
         // With what it has written, where it stood on an image.
         self.images().sweep()?;
+        Ok(())
+    }
+
+    /// Forgets a container that does not run and that nobody starts; returns whether there is none of that name any more.
+    async fn forget_ended(&self, name: &ContainerName) -> Result<bool, Error> {
+        let locked = self.root().launched_home().lock().await?;
+        let Some(_claimed) = launcher::claim(&self.root().launched(name))? else {
+            return Ok(!self.root().launched(name).exists());
+        };
+        if self.launched_record(name)?.is_some_and(|record| record.is_alive()) {
+            return Ok(false);
+        }
+        apply::remove_cgroup(self.cgroup_of(name)).await?;
+        locked.remove_launched(name)?;
+        locked.remove_if_empty()?;
+        Ok(true)
+    }
+
+    /// Removes the cgroup of a container that has ended, and that nobody starts anew.
+    async fn remove_cgroup_of_ended(&self, name: &ContainerName) -> Result<(), Error> {
+        let _locked = self.root().launched_home().lock().await?;
+        let Some(_claimed) = launcher::claim(&self.root().launched(name))? else { return Ok(()) };
+        if !self.launched_record(name)?.is_some_and(|record| record.is_alive()) {
+            apply::remove_cgroup(self.cgroup_of(name)).await?;
+        }
         Ok(())
     }
 
@@ -218,7 +250,7 @@ impl Nslab {
     }
 
     fn cgroup_of(&self, name: &ContainerName) -> PathBuf {
-        model::cgroup_of(self.root().launched_home().path(), "launched", name.as_str())
+        model::cgroup_of(self.root().launched_home().path(), model::OF_NO_LAB, name.as_str())
     }
 
     fn launched_record(&self, name: &ContainerName) -> Result<Option<Record>, Error> {
@@ -250,6 +282,10 @@ fn some_name(program: &str) -> Result<ContainerName, Error> {
 /// Has the launcher start it, and waits for its answer.
 async fn start(launch: &Launch) -> Result<(), Failure> {
     let (Sealed { mut command, executable }, text) = launcher::starting(launch)?;
+    if !launch.container.environment.inherited {
+        // Process 1 keeps what it was executed with, and who may look into that one is inside.
+        command.env_clear().envs(launcher::environment()).envs(fault::variables());
+    }
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let child = Command::from(command).spawn().map_err(|error| apply::failure_of_launcher("start", &error))?;
     drop(executable);

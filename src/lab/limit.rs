@@ -5,7 +5,7 @@ use super::{Nslab, Options};
 use crate::Error;
 use crate::apply;
 use crate::launcher::{self, Cgroup, Failure, Record, Usage};
-use crate::model::container::{Limits, LimitsChange, MemorySize};
+use crate::model::container::{IoRate, Limits, LimitsChange, MemorySize};
 use crate::model::{ContainerName, LabName, NodeName};
 use crate::report::{LimitsReport, UsageReport};
 use crate::spec::Spec;
@@ -181,6 +181,8 @@ fn told(
         swap_bytes: limits.swap.map(MemorySize::bytes),
         cpus: limits.cpus.map(|cpus| f64::from(cpus.thousandths()) / 1000.0),
         pids: limits.pids,
+        io_read_bytes_per_s: limits.io_read.map(IoRate::bytes),
+        io_write_bytes_per_s: limits.io_write.map(IoRate::bytes),
         used: UsageReport {
             memory_bytes: usage.and_then(|usage| usage.memory_bytes),
             pids: usage.and_then(|usage| usage.pids),

@@ -18,6 +18,7 @@ mod show;
 mod show_links;
 mod show_switch;
 mod show_uplink;
+mod top;
 mod uplink;
 mod uplink_status;
 mod watch;

@@ -3,7 +3,8 @@
 use super::Nslab;
 use crate::Error;
 use crate::host::{HostError, enter};
-use crate::model::{LabName, Netns, NodeName};
+use crate::launcher;
+use crate::model::{LabName, Netns, NodeName, cgroup_of};
 use std::ffi::OsStr;
 use std::process::Output;
 use tokio::process::{Child, Command};
@@ -34,14 +35,18 @@ impl Node {
         self.nslab.netns_of(&self.lab, &self.name)
     }
 
-    /// Starts a command in it: in its network namespace, with its /sys and its hosts file.
+    /// Starts a command in it: in its network namespace, with its /sys and its hosts file, and under the limits of a node that is
+    /// no container, as `nslab exec` does. (Of a node that is one, it is in the network, and not in the container.)
     ///
     /// # Errors
     /// When the lab is not up, or the command can't be started.
     ///
     /// # Cancel safety
     /// A command that was started runs on.
-    pub async fn spawn(&self, command: Command) -> Result<Child, Error> {
+    pub async fn spawn(&self, mut command: Command) -> Result<Child, Error> {
+        let state = self.nslab.root().lab(&self.lab);
+        let cgroup = cgroup_of(state.state_directory(), self.lab.as_str(), self.name.as_str());
+        launcher::start_in_group(&cgroup, command.as_std_mut())?;
         Ok(enter::spawn(self.netns()?, command).await?)
     }
 

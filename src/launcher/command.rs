@@ -1,15 +1,17 @@
 //! Executing the command: its environment, its directory, where its program is found.
 
 use super::failure::{During, Failure, Step};
+use super::root;
 use super::springboard::Springboard;
 use crate::model::container::{Container, Root, User};
 use nix::errno::Errno;
 use nix::sys::stat::{FileStat, SFlag, stat};
 use nix::unistd::{AccessFlags, access};
+use rustix::fs::{Mode, OFlags};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -137,5 +139,11 @@ pub(super) fn enter_directory(container: &Container) -> Result<(), Failure> {
         (None, Root::Own(_)) => Path::new("/"),
         (None, Root::Callers) => return Ok(()),
     };
-    nix::unistd::chdir(directory).during(|| Step::Open { path: directory.to_owned() })
+    let open = || Step::Open { path: directory.to_owned() };
+    if container.root == Root::Callers {
+        return nix::unistd::chdir(directory).during(open);
+    }
+    // Whoever made the root, or the image, may have named a file of /proc's that leads to what is open outside (CVE-2024-21626).
+    let root = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).during(open)?;
+    nix::unistd::fchdir(root::find(root.as_fd(), directory).during(open)?).during(open)
 }

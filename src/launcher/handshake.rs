@@ -2,6 +2,7 @@
 //!
 //! Whose partner has ended reads that, and ends too: no process is left that nobody waits for.
 
+use super::cgroup::OutOfMemory;
 use super::failure::{During, Failure, Step};
 use super::springboard;
 use nix::errno::Errno;
@@ -36,11 +37,8 @@ pub(super) enum FromInside {
     Running,
     /// The command was stopped, by its terminal or a signal.
     Stopped,
-    /// So many of the container were killed for want of memory: said before its end, after which its cgroup may be gone.
-    OutOfMemory {
-        /// How many.
-        kills: u64,
-    },
+    /// Some of the container were killed for want of memory: said before its end, after which its cgroup may be gone.
+    OutOfMemory(OutOfMemory),
     /// The command has ended, and how.
     Ended(Ended),
 }

@@ -9,9 +9,11 @@ use super::outside::{self, Served};
 use super::record::Running;
 use super::seal::{self, Guard};
 use super::sys;
+use crate::fault;
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -59,6 +61,13 @@ pub fn become_init() -> Option<ExitCode> {
 
 /// What every launcher begins with.
 fn begin() -> Result<(), Failure> {
+    let own = std::process::id().to_string();
+    // Where there is none at all, what needs it says so.
+    if std::fs::read_link("/proc/self").is_ok_and(|shown| shown.to_str() != Some(&own)) {
+        let tell = "tell processes by their numbers, because /proc does not show those of this PID namespace (mount it, by \
+                    `mount -t proc proc /proc`)";
+        return Err(Step::of(tell).failed()(nix::errno::Errno::ESRCH));
+    }
     sys::default_sigchld().during(|| Step::of("hear of children that end"))
 }
 
@@ -85,11 +94,11 @@ fn is_open(number: RawFd) -> bool {
 
 /// Nothing is open yet but what the caller had: no container is to find it, not even in its process 1.
 fn close_inherited(kept: Option<RawFd>) -> std::io::Result<()> {
-    let first = libc::STDERR_FILENO + 1;
-    match sys::close_from(first.cast_unsigned(), kept.map(RawFd::cast_unsigned)) {
+    match sys::close_all_but(kept.as_slice()) {
         Err(nix::errno::Errno::ENOSYS) => {} // before 5.9
         result => return Ok(result?),
     }
+    let first = libc::STDERR_FILENO + 1;
     let number = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().to_str()?.parse::<i32>().ok();
     let open: Vec<i32> =
         std::fs::read_dir("/proc/self/fd")?.filter_map(number).filter(|fd| *fd >= first && kept != Some(*fd)).collect();
@@ -153,6 +162,14 @@ pub fn starting(launch: &Launch) -> Result<(Sealed, String), Failure> {
     Ok((Sealed::new(VERB)?, written(launch)?))
 }
 
+/// What the launcher gets of nslab's own environment: where systemd is to be asked for a cgroup, and what a terminal is.
+const INHERITED: [&str; 5] = ["PATH", "TERM", "DBUS_SYSTEM_BUS_ADDRESS", "DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR"];
+
+/// What a launcher is to have of the calling process's environment where its container does not inherit that.
+pub fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+    INHERITED.into_iter().filter_map(|name| Some((name.into(), std::env::var_os(name)?)))
+}
+
 /// A command that executes nslab such that nobody can write to its file, and the file itself.
 #[derive(Debug)]
 pub struct Sealed {
@@ -175,7 +192,10 @@ impl Sealed {
 /// fails.
 pub fn become_entrant(entry: &Entry) -> Failure {
     match written(entry).and_then(|text| Ok((text, seal::executable()?))) {
-        Ok((text, executable)) => seal::execute(&executable, &[ENTER.to_owned()], Some((ENTRY, &text))),
+        Ok((text, executable)) => {
+            let environment = std::env::vars_os().chain([(ENTRY.into(), text.into())]).collect();
+            seal::execute(&executable, &[ENTER.to_owned()], environment)
+        }
         Err(failure) => failure,
     }
 }
@@ -217,7 +237,13 @@ fn execute_launcher(launch: &Launch) -> Failure {
     match file {
         Ok((file, number, executable)) => {
             let arguments = [VERB.to_owned(), file.as_raw_fd().to_string(), number.to_string()];
-            seal::execute(&executable, &arguments, None)
+            let inherited = launch.container.environment.inherited;
+            let environment: Vec<_> = if inherited {
+                std::env::vars_os().collect()
+            } else {
+                environment().chain(fault::variables()).collect()
+            };
+            seal::execute(&executable, &arguments, environment)
         }
         Err(failure) => failure,
     }

@@ -1,7 +1,7 @@
 //! The process inside: process 1 of a container, from the clone to its end. Where there is no PID namespace, it becomes the
 //! command itself.
 
-use super::cgroup::protect_from_oom;
+use super::cgroup::{OutOfMemory, protect_from_oom};
 use super::failure::{During, Failure, Step, at};
 use super::farewell::Farewell;
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
 use nix::unistd::Pid;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 /// Does all that is to be done inside; returns the code to exit with.
 pub(super) fn run(
@@ -81,17 +81,17 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
         known.rights.confine_init()?;
         at("inside, without rights")?;
         // Where the kernel does not count them, there is nothing to say.
-        let kills = || known.oom.as_ref().and_then(|counter| counter.kills().ok()).unwrap_or(0);
-        let ended = reaper.run(payload, (!is_detached).then_some(channel), || kills() > 0)?;
+        let killed = || known.oom.and_then(OutOfMemory::told);
+        let ended = reaper.run(payload, (!is_detached).then_some(channel), killed)?;
         at("inside, after the end")?;
-        if !is_detached && kills() > 0 {
-            channel.say(&FromInside::OutOfMemory { kills: kills() }, None)?;
+        if let Some(killed) = killed().filter(|_| !is_detached) {
+            channel.say(&FromInside::OutOfMemory(killed), None)?;
         }
         channel.say(&FromInside::Ended(ended), None)?;
         Ok(ended)
     } else {
         end_with_launcher(channel)?;
-        Err(become_payload(known, None))
+        Err(become_payload(known, None, channel.as_fd()))
     }
 }
 
@@ -99,7 +99,7 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
 pub(super) fn run_entered(known: &Known<'_>, channel: &Channel, entered: Result<(), Failure>) -> u8 {
     let equip = || if known.has_terminal { reaper::equip_entrant(known.launch, channel) } else { Ok(()) };
     let failure = match entered.and_then(|()| end_with_launcher(channel)).and_then(|()| equip()) {
-        Ok(()) => become_payload(known, None),
+        Ok(()) => become_payload(known, None, channel.as_fd()),
         Err(failure) => failure,
     };
     let code = failure.exit_code();
@@ -160,7 +160,7 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
         Doubled::Child => {
             drop(sink);
             let failure = match at("in the command's process").and_then(|()| reaper.equip_payload()) {
-                Ok(()) => become_payload(known, known.springboard.as_ref().map(|it| (it, source.as_fd()))),
+                Ok(()) => become_payload(known, known.springboard.as_ref(), source.as_fd()),
                 Err(failure) => failure,
             };
             let code = failure.exit_code();
@@ -177,11 +177,25 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
     }
 }
 
-/// Gives up what the command is not to have, and becomes it; returns only where that fails.
-fn become_payload(known: &Known<'_>, springboard: Option<(&Springboard, BorrowedFd<'_>)>) -> Failure {
-    match prepare_payload(known) {
-        Ok(()) => known.command.execute(springboard),
+/// Gives up what the command is not to have, and becomes it; returns only where that fails, which is to be said by `report`.
+fn become_payload(known: &Known<'_>, springboard: Option<&Springboard>, report: BorrowedFd<'_>) -> Failure {
+    match close_others(springboard, report).and_then(|()| prepare_payload(known)) {
+        Ok(()) => known.command.execute(springboard.map(|springboard| (springboard, report))),
         Err(failure) => failure,
+    }
+}
+
+/// Closes all that the launcher has open. The command's execution would do so; but before, its directory and its program are
+/// looked for, and neither is to be found by way of /proc/self/fd (CVE-2024-21626).
+fn close_others(springboard: Option<&Springboard>, report: BorrowedFd<'_>) -> Result<(), Failure> {
+    let kept: Vec<RawFd> = springboard
+        .map(|springboard| springboard.as_fd().as_raw_fd())
+        .into_iter()
+        .chain([report.as_raw_fd()])
+        .collect();
+    match sys::close_all_but(&kept) {
+        Err(Errno::ENOSYS) => Ok(()), // before 5.9, where they are closed by the execution
+        result => result.during(|| Step::of("close the launcher's files")),
     }
 }
 

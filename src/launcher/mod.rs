@@ -50,14 +50,14 @@ mod volume;
 
 pub use attach::{Left, join as attach};
 pub use cgroup::{
-    Cgroup, CgroupError, OomCounter, Usage, cgroup_of_caller, enter_group, find_group, group_limits, in_group,
-    protect_from_oom, remove_group, remove_left_by_killed, set_group,
+    Cgroup, CgroupError, OomCounter, Usage, UsageReader, cgroup_of_caller, enter_group, find_group, group_limits,
+    in_group, protect_from_oom, remove_group, remove_left_by_killed, set_group, start_in_group,
 };
 pub use copy::{LeftOut, Outside, copy_in, copy_out};
 pub use enter::Entry;
 pub use failure::{Failure, Step};
 pub use handshake::Ended;
-pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, starting};
+pub use init::{Answer, Sealed, become_entrant, become_init, become_launcher, entering, environment, starting};
 pub use launch::{Launch, Output};
 pub use limit::{limit, limits_now};
 pub use log::Reader as LogReader;

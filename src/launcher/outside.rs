@@ -247,8 +247,8 @@ fn attend(child: &Child, signals: &SignalFd) -> Result<Option<Ended>, Failure> {
             match child.channel.hear()? {
                 Some((FromInside::Ended(ended), _)) => said = Some(ended),
                 Some((FromInside::Failed(failure), _)) => return Err(failure),
-                Some((FromInside::OutOfMemory { kills }, _)) => {
-                    child.cgroup.iter().for_each(|cgroup| cgroup.note_kills(kills));
+                Some((FromInside::OutOfMemory(killed), _)) => {
+                    child.cgroup.iter().for_each(|cgroup| cgroup.note(killed));
                 }
                 Some((FromInside::Ready, Some(master))) => relay = Some(Relay::begin(master)?),
                 Some((FromInside::Stopped, _)) => {

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// The files' names.
 pub(super) mod names {
@@ -51,6 +52,9 @@ pub struct EndRecord {
     pub ended: Ended,
     /// Whether the kernel has killed something in it for want of memory.
     pub out_of_memory: bool,
+    /// Whether that was not for its own limit: but for one of the lab as a whole, or for want of memory of the machine.
+    #[serde(default)]
+    pub for_others_limit: bool,
     /// When, in seconds after 1970.
     pub ended_at_unix_s: u64,
     /// How much of its output could not be written to the log, in bytes.
@@ -90,7 +94,26 @@ pub(super) fn unix_s() -> u64 {
 /// The start of a process that has not ended; one that nobody has waited for yet has.
 pub(super) fn started_ticks(pid: i32) -> Option<u64> {
     let stat = stat(pid)?;
-    if matches!(stat[0].as_str(), "Z" | "X") { None } else { stat.get(19)?.parse().ok() }
+    if matches!(stat[0].as_str(), "Z" | "X") {
+        return None;
+    }
+    stat.get(19)?.parse::<u64>().ok()?.checked_add_signed(-own_offset_ticks())
+}
+
+/// By how much the boot time of the calling process's time namespace is ahead of the machine's: /proc/PID/stat adds it, and the same
+/// process is to be known from other time namespaces.
+fn own_offset_ticks() -> i64 {
+    static OFFSET: LazyLock<i64> = LazyLock::new(|| {
+        let ticks_per_s = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
+        let text = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        boot_offset_s(&text).unwrap_or(0) * ticks_per_s
+    });
+    *OFFSET
+}
+
+/// The whole seconds of the boot time's offset (time_namespaces(7)).
+fn boot_offset_s(offsets: &str) -> Option<i64> {
+    offsets.lines().find_map(|line| line.strip_prefix("boottime")?.split_whitespace().next()?.parse().ok())
 }
 
 /// Whether a process has this parent, and has not ended.
@@ -196,4 +219,16 @@ pub(super) fn write(directory: &Path, name: &str, what: &impl Serialize) -> Resu
     let mode = mode(&directory).during(make)?;
     strange::write_new(&directory, &beside, mode, &text).during(make)?;
     rustix::fs::renameat(&directory, &beside, &directory, name).during(make)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        assert_eq!(boot_offset_s("monotonic           0         0\nboottime        86400         0\n"), Some(86400));
+        assert_eq!(boot_offset_s("monotonic -5 0\nboottime -7 0\n"), Some(-7));
+        assert_eq!(boot_offset_s(""), None);
+    }
 }

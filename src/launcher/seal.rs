@@ -109,13 +109,13 @@ pub(super) fn close_on_execution(executable: &OwnedFd) -> Result<(), Failure> {
     fcntl(executable, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).during(close).map(drop)
 }
 
-/// Executes nslab anew in place of the calling process, out of what [`executable`] has given, with these arguments, and its
-/// environment with a variable more.
+/// Executes nslab anew in place of the calling process, out of what [`executable`] has given, with these arguments and this
+/// environment.
 ///
 /// # Errors
 /// Always when it returns.
-pub(super) fn execute(executable: &OwnedFd, arguments: &[String], variable: Option<(&str, &str)>) -> Failure {
-    match try_execute(executable, arguments, variable) {
+pub(super) fn execute(executable: &OwnedFd, arguments: &[String], environment: Vec<(OsString, OsString)>) -> Failure {
+    match try_execute(executable, arguments, environment) {
         Ok(never) => match never {},
         Err(failure) => failure,
     }
@@ -124,11 +124,10 @@ pub(super) fn execute(executable: &OwnedFd, arguments: &[String], variable: Opti
 fn try_execute(
     executable: &OwnedFd,
     arguments: &[String],
-    variable: Option<(&str, &str)>,
+    environment: Vec<(OsString, OsString)>,
 ) -> Result<Infallible, Failure> {
     let words = std::iter::once("nslab".to_owned()).chain(arguments.iter().cloned()).map(String::into_bytes);
-    let added = variable.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let environment = std::env::vars_os().chain(added).map(|(name, value)| {
+    let environment = environment.into_iter().map(|(name, value)| {
         let mut entry = name;
         entry.push("=");
         entry.push(value);

@@ -1,5 +1,6 @@
 //! Ending a container from outside: it is asked, and after a while its process 1 is killed, with which all of it ends.
 
+use super::cgroup::Cgroup;
 use super::failure::{During, Failure, Step};
 use super::record::{self, Running};
 use nix::errno::Errno;
@@ -7,6 +8,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long the kernel may take to end one that was killed.
@@ -16,15 +18,20 @@ const KILL: Duration = Duration::from_secs(10);
 const SAY: Duration = Duration::from_secs(5);
 
 /// Asks a container to end (SIGTERM), kills it where it has not in time, and returns once it has ended. One that has ended
-/// before is fine.
+/// before is fine. What it writes to disks is not held back any more once it is to be killed: a process that waits for a disk
+/// ends when it has been served.
 ///
 /// # Errors
 /// When the kernel does not let it be signalled, or does not end it.
-pub fn stop(running: &Running, grace: Duration) -> Result<(), Failure> {
+pub fn stop(running: &Running, cgroup: Option<&Path>, grace: Duration) -> Result<(), Failure> {
     let Some(process) = held(running)? else { return Ok(()) };
     send(&process, Signal::SIGTERM)?;
+    send(&process, Signal::SIGCONT)?; // one that was stopped would not see the other, and process 1 passes both on
     if has_ended(&process, grace)? {
         return Ok(());
+    }
+    if let Some(cgroup) = cgroup.and_then(|name| Cgroup::find(name).ok().flatten()) {
+        cgroup.let_disks_go();
     }
     // Its command first: process 1 then says how it ended, and ends all the rest.
     if let Some(command) = command_of(running)? {
@@ -130,10 +137,10 @@ mod tests {
     #[test]
     fn who_ends_when_asked_is_not_killed_and_who_does_not_is() {
         let (mut child, of) = running("echo; exec sleep 1000");
-        stop(&of, Duration::from_secs(60)).unwrap();
+        stop(&of, None, Duration::from_secs(60)).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(15));
         let (mut child, of) = running("trap '' TERM; echo; exec sleep 1000");
-        stop(&of, Duration::ZERO).unwrap();
+        stop(&of, None, Duration::ZERO).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(9));
     }
 
@@ -141,7 +148,7 @@ mod tests {
     fn another_process_of_the_same_number_is_left_alone() {
         let (mut child, of) = running("echo; exec sleep 1000");
         let another = Running { started_ticks: of.started_ticks + 1, ..of.clone() };
-        stop(&another, Duration::ZERO).unwrap();
+        stop(&another, None, Duration::ZERO).unwrap();
         assert_eq!(signal(&another, Signal::SIGKILL), Ok(false));
         assert!(child.try_wait().unwrap().is_none());
         assert_eq!(signal(&of, Signal::SIGKILL), Ok(true));

@@ -5,7 +5,11 @@
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_long};
 use nix::unistd::Pid;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
 /// What a process is after it was doubled.
 #[derive(Debug)]
@@ -74,23 +78,24 @@ pub(super) fn fork() -> Result<Doubled<Pid>, Errno> {
     }
 }
 
-/// Closes all files from this number on, but for one (close_range(2)).
+/// Closes all files but the standard ones and these (close_range(2), from Linux 5.9 on).
 ///
-/// To be called while this process has opened none that it still wants.
-pub(super) fn close_from(first: u32, kept: Option<u32>) -> Result<(), Errno> {
+/// To be called while this process has opened none besides that it still wants.
+pub(super) fn close_all_but(kept: &[RawFd]) -> Result<(), Errno> {
     let close = |from: u32, to: u32| {
         // SAFETY: it touches no memory. Whoever still owned one of the files would find it closed, which fails, and harms nothing.
         Errno::result(unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) }).map(drop)
     };
-    match kept.filter(|kept| *kept >= first) {
-        None => close(first, u32::MAX),
-        Some(kept) => {
-            if kept > first {
-                close(first, kept - 1)?;
-            }
-            close(kept + 1, u32::MAX)
+    let mut kept: Vec<u32> = kept.iter().filter_map(|kept| u32::try_from(*kept).ok()).collect();
+    kept.sort_unstable();
+    let mut first = libc::STDERR_FILENO.cast_unsigned() + 1;
+    for kept in kept {
+        if kept > first {
+            close(first, kept - 1)?;
         }
+        first = first.max(kept + 1);
     }
+    close(first, u32::MAX)
 }
 
 /// Has SIGPIPE end this process again, as it does where nobody says otherwise: Rust's runtime ignores it, and what is ignored
@@ -157,7 +162,7 @@ pub(super) fn loopback_up() -> Result<(), Errno> {
 }
 
 /// Takes over a file that has just come with a message (SCM_RIGHTS, unix(7)), or from who has executed this program.
-pub(super) fn own(received: std::os::fd::RawFd) -> OwnedFd {
+pub(super) fn own(received: RawFd) -> OwnedFd {
     // SAFETY: the kernel has opened it for this process with the message or before its start, and nobody else knows its number.
     unsafe { OwnedFd::from_raw_fd(received) }
 }
@@ -166,4 +171,11 @@ pub(super) fn own(received: std::os::fd::RawFd) -> OwnedFd {
 pub(super) fn exit(code: u8) -> ! {
     // SAFETY: it does not return, and touches no memory.
     unsafe { libc::_exit(code.into()) }
+}
+
+/// Has what a command starts write `0` to these files before it is executed: so a process goes into cgroups by itself.
+pub(super) fn enter_before_exec(command: &mut Command, files: Vec<File>) {
+    let enter = move || files.iter().try_for_each(|mut file| file.write_all(b"0"));
+    // SAFETY: between fork and exec, other threads may hold locks; this takes none and allocates nothing, it calls write(2).
+    unsafe { command.pre_exec(enter) };
 }

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 /// The state directory where nobody names another.
 pub(crate) const STATE_DIRECTORY: &str = "/run/nslab";
 
+/// The group of containers that are of no lab: no lab is called so.
+pub(crate) const OF_NO_LAB: &str = ":launched";
+
 /// The cgroup of a container or a node that is written down in a state directory: `nslab/GROUP/NAME`.
 #[must_use]
 pub fn cgroup_of(state: &Path, group: &str, name: &str) -> PathBuf {
@@ -28,6 +31,7 @@ pub fn group_of(state: &Path, group: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::LabName;
 
     #[test]
     fn state_directories_have_cgroups_of_their_own() {
@@ -35,5 +39,11 @@ mod tests {
         assert_eq!(of("/run/nslab"), Path::new("nslab/two-node/net1"));
         assert_eq!(of("/tmp/a"), Path::new("nslab/two-node@9eb5573a/net1"));
         assert_ne!(of("/tmp/a"), of("/tmp/b"));
+    }
+
+    #[test]
+    fn no_lab_has_the_group_of_containers_of_no_lab() {
+        assert!(LabName::try_from(OF_NO_LAB.to_owned()).is_err());
+        assert!(LabName::try_from("launched".to_owned()).is_ok());
     }
 }

@@ -5,11 +5,13 @@
 
 mod capability;
 mod id_map;
+mod io;
 mod limits;
 mod namespaces;
 
 pub use capability::{Capability, CapabilityError};
 pub use id_map::{IdMap, IdMapError, UserMaps};
+pub use io::{IoRate, IoRateError};
 pub use limits::{Cpus, CpusError, Limits, LimitsChange, MemorySize, MemorySizeError};
 pub use namespaces::{Namespaces, NetworkOf};
 

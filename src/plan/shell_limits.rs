@@ -3,13 +3,14 @@
 use super::shell::{Script, quoted};
 use super::types::Op;
 use crate::model::LimitedGroup;
-use crate::model::container::{Limits, MemorySize};
+use crate::model::container::{IoRate, Limits, MemorySize};
 use std::path::Path;
 
 /// What a reader is told before the first.
 pub(super) const LESSON: &[&str] = &[
     "What processes may use together is said by the files of the cgroup that they are in (cgroups(7)): each hierarchy that is",
     "mounted has a directory of its name. A file that is not there is of a controller that is elsewhere, or of the other version.",
+    "How fast disks are read and written is limited for each disk; what is in memory is none.",
 ];
 
 /// A step that changes limits.
@@ -38,12 +39,12 @@ pub(super) fn make(script: &mut Script, cgroup: &Path, is_needed: bool) {
         .map(|way| if way.is_empty() { "''".to_owned() } else { quoted(&format!("/{way}")) })
         .collect();
     script.line("while read -r device mount kind options rest; do");
-    script.line("    case $kind,$options, in cgroup2,* | cgroup,*,memory,* | cgroup,*,pids,* | cgroup,*,cpu,*) ;; *) continue ;; esac");
+    script.line("    case $kind,$options, in cgroup2,* | cgroup,*,memory,* | cgroup,*,pids,* | cgroup,*,cpu,* | cgroup,*,blkio,*) ;; *) continue ;; esac");
     script.line("    [ -e \"$mount/cgroup.procs\" ] || continue");
     let otherwise = if is_needed { "" } else { " 2> /dev/null || continue" };
     script.line(&format!("    mkdir -p \"$mount\"/{}{otherwise}", quoted(&cgroup.to_string_lossy())));
     script.line("    [ $kind = cgroup2 ] || continue");
-    script.line(&format!("    for above in {}; do for one in memory pids cpu; do", above.join(" ")));
+    script.line(&format!("    for above in {}; do for one in memory pids cpu io; do", above.join(" ")));
     script.line("        echo \"+$one\" > \"$mount$above/cgroup.subtree_control\" || :");
     script.line("    done; done 2> /dev/null");
     script.line("done < /proc/mounts");
@@ -67,7 +68,7 @@ fn remove(script: &mut Script, group: &LimitedGroup) {
 
 /// Writes the files of a cgroup, of either version.
 pub(super) fn write(script: &mut Script, cgroup: &Path, limits: &Limits) {
-    let Limits { memory, swap, cpus, pids } = limits;
+    let Limits { memory, swap, cpus, pids, io_read, io_write } = limits;
     let number = |number: Option<u64>, none: &str| number.map_or_else(|| none.to_owned(), |number| number.to_string());
     let memory_bytes = memory.map(MemorySize::bytes);
     let both = memory_bytes.zip(*swap).map(|(memory, swap)| memory.saturating_add(swap.bytes()));
@@ -88,5 +89,20 @@ pub(super) fn write(script: &mut Script, cgroup: &Path, limits: &Limits) {
     for (file, value) in files {
         script.line(&format!("    [ ! -e \"$cgroup/{file}\" ] || echo '{value}' > \"$cgroup/{file}\""));
     }
+    let [read, write] = [io_read, io_write].map(|rate| rate.map(IoRate::bytes));
+    let files = [
+        ("io.max", format!("rbps={} wbps={}", number(read, "max"), number(write, "max"))),
+        ("blkio.throttle.read_bps_device", number(read, "0")),
+        ("blkio.throttle.write_bps_device", number(write, "0")),
+    ];
+    script.line("    for disk in /sys/block/*; do");
+    script.line("        case ${disk##*/} in loop[0-9]* | ram[0-9]* | zram[0-9]*) continue ;; esac");
+    script.line("        [ \"$(cat \"$disk/size\")\" != 0 ] && ! grep -qsx 1 \"$disk/hidden\" || continue");
+    for (file, value) in files {
+        script.line(&format!(
+            "        [ ! -e \"$cgroup/{file}\" ] || echo \"$(cat \"$disk/dev\") {value}\" > \"$cgroup/{file}\""
+        ));
+    }
+    script.line("    done");
     script.line("done");
 }

@@ -23,6 +23,10 @@ pub struct LimitsReport {
     pub cpus: Option<f64>,
     /// Processes and threads.
     pub pids: Option<u32>,
+    /// What is read of each disk, in bytes a second.
+    pub io_read_bytes_per_s: Option<u64>,
+    /// What is written to each disk, in bytes a second.
+    pub io_write_bytes_per_s: Option<u64>,
     /// What of it is used.
     pub used: UsageReport,
 }

@@ -5,7 +5,7 @@ use super::raw::RawCommand;
 use super::raw_volume::RawMount;
 use super::values::NumberText;
 use crate::model::ImageName;
-use crate::model::container::{Capability, CapabilityError, Cpus, MemorySize, User};
+use crate::model::container::{Capability, CapabilityError, Cpus, IoRate, MemorySize, User};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -66,6 +66,18 @@ pub(super) struct RawLimits {
     /// Processes and threads.
     #[schemars(range(min = 1))]
     pub(super) pids: Option<Field<u32>>,
+    /// How fast each disk may be read and written.
+    pub(super) io: Option<Field<RawIo>>,
+}
+
+/// How fast each disk may be read and written.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIo {
+    /// What is read in a second.
+    pub(super) read: Option<Field<IoRate>>,
+    /// What is written in a second.
+    pub(super) write: Option<Field<IoRate>>,
 }
 
 /// A variable's value, as it is spelt.

@@ -5,7 +5,7 @@ use super::raw::RawTopology;
 use super::raw_container::{BindText, Capabilities, Hostname, InsidePath, Rootfs, UserText, Variable};
 use super::raw_volume::{Filesystem, MountText, VolumeName};
 use super::values::{All, Destination, Endpoint, InterfaceAddress, Milliseconds, NumberText, ShortRoute, Subnet, Via};
-use crate::model::container::{Cpus, MemorySize};
+use crate::model::container::{Cpus, IoRate, MemorySize};
 use crate::model::{
     AddressMode, ByteSize, IfName, ImageName, LabName, LinkLocal, MacAddress, Mtu, NodeName, Percent, Rate, Span,
     SwitchName, SysctlKey, VlanId,
@@ -180,6 +180,11 @@ schema_of! {
     Cpus = "Cpus": {
         "description": "A share of processors' time, from 0.01 on.",
         "type": ["string", "number"], "pattern": "^([0-9]+(\\.[0-9]{0,3})?|\\.[0-9]{1,3})$", "examples": ["0.5", 2],
+    }
+    IoRate = "IoRate": {
+        "description": "How fast a disk is read or written, in bytes a second, by powers of 1024.",
+        "type": ["string", "integer"], "minimum": 1024,
+        "pattern": "^[0-9]+ *([KkMmGgTt]?([Ii]?[Bb])?)(/s)?$", "examples": ["10MB/s"],
     }
     NumberText = "Number": { "type": "number" }
     All = "All": { "description": "Every node there is.", "const": "all" }

@@ -36,9 +36,9 @@ fn running(cgroups: &Cgroups, options: &[&str]) -> (Child, String) {
     let mut name = String::new();
     wait_until("its command runs in its cgroup", SOON, || {
         // It is the only one in the test's own hierarchies.
-        let launched = cgroups.places().into_iter().filter_map(|place| place.join("nslab/launched").read_dir().ok());
+        let launched = cgroups.places().into_iter().filter_map(|place| place.join("nslab/:launched").read_dir().ok());
         let Some(its) = launched.flatten().flatten().find(|entry| entry.path().is_dir()) else { return false };
-        name = format!("nslab/launched/{}", its.file_name().to_str().unwrap());
+        name = format!("nslab/:launched/{}", its.file_name().to_str().unwrap());
         let there = cgroups.places().into_iter().map(|place| place.join(&name).join("cgroup.procs"));
         let pids: Vec<String> = there.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
         let is_sleep = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "sleep\n");
@@ -265,6 +265,35 @@ fn what_others_have_made_stays() {
             assert_eq!(cgroups.all(), [] as [&str; 0], "{}", cut_off.display());
         }
         assert!(Cgroup::create(Path::new("nslab/../x"), &limits).is_err());
+    });
+}
+
+#[test]
+fn what_is_left_of_the_topmost_is_found() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let place = cgroups.places().into_iter().find(|place| place.ends_with("pids") || place.ends_with("unified"));
+        let place = place.unwrap();
+        let gc = || sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
+        // An empty one that somebody else has made is his.
+        std::fs::create_dir(place.join("nslab")).unwrap();
+        gc();
+        assert!(place.join("nslab").exists());
+        // One that nslab was about to make when it was killed is nslab's.
+        let begin = || {
+            let _ = std::fs::create_dir(place.join("nslab"));
+            rustix::fs::setxattr(&place, "trusted.nslab.making", b"1", rustix::fs::XattrFlags::empty()).unwrap();
+        };
+        begin();
+        let said = gc();
+        assert!(said.contains("cgroups of containers whose launchers were killed"), "{said}");
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+        begin();
+        let output = run(&["-p", "-m", "--pids", "10"], &["true"]);
+        assert!(output.status.success(), "{}", text(&output));
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+        let name = "trusted.nslab.making";
+        assert!(rustix::fs::getxattr(&place, name, &mut [0_u8; 8][..]).is_err(), "the mark goes with it");
     });
 }
 

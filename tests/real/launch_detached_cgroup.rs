@@ -39,7 +39,7 @@ fn a_cgroup_goes_with_its_container() {
         launch("brief", "exit 3");
         assert_eq!(ended("brief")["exit_code"], 3);
         launch("asked", "trap 'exit 4' TERM; while :; do sleep 0.1; done");
-        let is_there = |name: &str| cgroups.all().iter().any(|one| one.ends_with(&format!("nslab/launched/{name}")));
+        let is_there = |name: &str| cgroups.all().iter().any(|one| one.ends_with(&format!("nslab/:launched/{name}")));
         assert!(is_there("asked"));
         ok(&["stop", "asked"]);
         assert_eq!(ps("asked")["exit_code"], 4);

@@ -1,8 +1,9 @@
 //! Paths that lead out of a container's root, or come to while it is made.
 
 use crate::support::ThrowAwayHost;
+use crate::support::cgroups::Cgroups;
 use crate::support::rootfs::RootFs;
-use crate::support::run::{sh, text};
+use crate::support::run::{ok, sh, text};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
@@ -90,6 +91,33 @@ fn a_directory_to_start_in_that_leads_outside_is_none() {
                 assert!(said == "in\n" || said.ends_with("code 125\n"), "{directory}: {said}");
             }
         }
+    });
+}
+
+#[test]
+fn a_container_that_nobody_waits_for_starts_nowhere_outside_either() {
+    ThrowAwayHost::run(|host| {
+        let _cgroups = Cgroups::mount(host);
+        let root = RootFs::new(host);
+        for fd in 3..24 {
+            symlink(format!("/proc/self/fd/{fd}"), root.path().join(format!("tmp/{fd}"))).unwrap();
+            // What process 1 has open: its record, its cgroup.
+            let launch = |options: &[&str], command: &str| {
+                let always = ["--detach", "--rm", "--memory", "100M"];
+                let output = root.launch(&[&always[..], options].concat(), &[command, "100"]);
+                (output.status.code(), text(&output))
+            };
+            for directory in [format!("/proc/self/fd/{fd}"), format!("/tmp/{fd}")] {
+                let (code, said) = launch(&["--workdir", &directory], "sleep");
+                assert!(
+                    code == Some(125) && said.contains(&format!("can't open {directory}")),
+                    "{directory}: {code:?} {said}"
+                );
+            }
+            let (code, said) = launch(&[], &format!("/proc/self/fd/{fd}/../../../../../../bin/sleep"));
+            assert!(matches!(code, Some(126 | 127)), "{fd}: {code:?} {said}");
+        }
+        assert_eq!(ok(&["ps"]), "there is no container\n");
     });
 }
 

@@ -1,6 +1,7 @@
 //! The library as a program uses it; the example in examples/ is run as it is.
 
 use crate::support::ThrowAwayHost;
+use crate::support::cgroups::Cgroups;
 use nslab::Lab;
 use nslab::check::CheckOptions;
 use std::path::Path;
@@ -31,6 +32,29 @@ fn a_lab_as_an_object() {
             lab.down().await.unwrap();
             assert!(lab.check(&CheckOptions::default()).await.is_err(), "a lab that is down can't be checked");
         });
+    });
+}
+
+#[test]
+fn what_is_started_in_a_node_is_under_its_limits() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        host.block_on(async {
+            let text = "name: few\nlimits: {memory: 200M}\nnodes: {a: {limits: {pids: 9}}, b: }\n";
+            let lab = Lab::from_yaml(text).unwrap();
+            lab.up().await.unwrap();
+            for node in ["a", "b"] {
+                let output = lab.node(node).unwrap().run("cat", ["/proc/self/cgroup"]).await.unwrap();
+                let told = String::from_utf8(output.stdout).unwrap();
+                assert!(told.lines().any(|line| line.ends_with(&format!("/nslab/few/{node}"))), "{told}");
+            }
+            let script = "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 4431 & done; wait";
+            let output = lab.node("a").unwrap().run("sh", ["-c", script]).await.unwrap();
+            assert!(String::from_utf8_lossy(&output.stderr).to_lowercase().contains("fork"), "{output:?}");
+            let _ = Command::new("pkill").args(["-KILL", "-f", "^sleep 4431"]).status();
+            lab.down().await.unwrap();
+        });
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
     });
 }
 

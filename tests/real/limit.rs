@@ -35,7 +35,7 @@ fn a_container_of_no_lab_is_limited_while_it_runs() {
         let cgroups = Cgroups::mount(host);
         ok(&["launch", "--detach", "--name", "zion", "--rootfs", &root, "--memory", "100M", "sleep", "4400"]);
         let pid = ps("zion")["pid"].clone();
-        let name = "nslab/launched/zion";
+        let name = "nslab/:launched/zion";
         // Raised above memory and swap together as they were, with processors, which nothing limited before.
         ok(&["limit", "zion", "--memory", "200M", "--swap", "0", "--cpus", "1", "--pids", "64"]);
         let (less, more) = ("104857600", "209715200");
@@ -103,10 +103,10 @@ fn less_than_is_used_is_refused_and_nothing_changes() {
         assert!(said.contains("can't limit memory to 20 MB") && said.contains("in use"), "{said}");
         let before = ["209715200", "209715200", "0", "max", "max"];
         if cgroups.is_version_2() {
-            assert_limits(&cgroups, "nslab/launched/eater", before);
+            assert_limits(&cgroups, "nslab/:launched/eater", before);
         } else {
-            assert_eq!(cgroups.read("nslab/launched/eater", "memory.limit_in_bytes").trim(), before[0]);
-            assert_eq!(cgroups.read("nslab/launched/eater", "pids.max").trim(), "max");
+            assert_eq!(cgroups.read("nslab/:launched/eater", "memory.limit_in_bytes").trim(), before[0]);
+            assert_eq!(cgroups.read("nslab/:launched/eater", "pids.max").trim(), "max");
         }
         assert_eq!(json(&["limit", "eater", "--json"])["memory_bytes"], 200 << 20);
         assert_eq!(ps("eater")["state"], "running");
@@ -229,10 +229,10 @@ fn a_limit_that_can_not_be_written_down_is_put_back() {
         sh(&format!("mount --bind {directory} {directory}; mount -o remount,bind,ro {directory}"));
         let refused = nslab(["limit", "zion", "--pids", "60"]).output().unwrap();
         assert!(!refused.status.success() && text(&refused).contains("Read-only"), "{}", text(&refused));
-        assert_eq!(cgroups.read("nslab/launched/zion", "pids.max"), "50");
+        assert_eq!(cgroups.read("nslab/:launched/zion", "pids.max"), "50");
         sh(&format!("umount {directory}"));
         ok(&["limit", "zion", "--pids", "60"]);
-        assert_eq!(cgroups.read("nslab/launched/zion", "pids.max"), "60");
+        assert_eq!(cgroups.read("nslab/:launched/zion", "pids.max"), "60");
         ok(&["rm", "zion"]);
     });
 }

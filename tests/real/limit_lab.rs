@@ -1,6 +1,7 @@
 //! Limits of a lab as a whole, and of nodes that are no containers.
 
 use crate::support::cgroups::Cgroups;
+use crate::support::ps::ended;
 use crate::support::rootfs::busybox;
 use crate::support::run::{fails, json, ok, sh, text};
 use crate::support::walk::topology;
@@ -93,6 +94,30 @@ fn all_nodes_of_a_lab_are_bounded_together() {
 }
 
 #[test]
+fn who_is_killed_for_the_labs_limit_is_told_so() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        busybox(host, "root");
+        let eater = |limits: &str| {
+            format!("{{container: {{rootfs: root, command: [dd, if=/dev/zero, of=/dev/null, bs=80M], {limits}}}}}")
+        };
+        let nodes = format!("{{own: {}, none: {}}}", eater("limits: {memory: 200M}"), eater(""));
+        let file =
+            topology(host, "matrix.yaml", &format!("name: matrix\nlimits: {{memory: 40M, swap: 0}}\nnodes: {nodes}\n"));
+        ok(&["up", &file]);
+        for node in ["own", "none"] {
+            assert_eq!(ended(node)["reason"], "killed, out of memory (limit 40 MB of the lab as a whole)", "{node}");
+        }
+        // Its own is told as before.
+        let own = format!("{{own: {}}}", eater("limits: {memory: 30M, swap: 0}"));
+        ok(&["up", &topology(host, "matrix.yaml", &format!("name: matrix\nlimits: {{memory: 400M}}\nnodes: {own}\n"))]);
+        assert_eq!(ended("own")["reason"], "killed, out of memory (limit 30 MB)");
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
 fn a_lab_that_runs_can_be_limited_and_no_more() {
     ThrowAwayHost::run(|host| {
         let cgroups = Cgroups::mount(host);
@@ -136,6 +161,12 @@ fn a_node_that_is_no_container_is_limited() {
         assert_eq!(cgroups.read("nslab/matrix/plain", memory(&cgroups)), "125829120");
         ok(&eat);
         assert!(ok(&["limit", "plain"]).contains("120 MB"));
+        // What is lifted beside what stays is lifted, in whichever hierarchy.
+        ok(&["limit", "plain", "--cpus", "0.5"]);
+        ok(&["limit", "plain", "--cpus", "none"]);
+        let file_of_cpu = if cgroups.is_version_2() { "cpu.max" } else { "cpu.cfs_quota_us" };
+        assert!(["-1", "max 100000"].contains(&cgroups.read("nslab/matrix/plain", file_of_cpu).as_str()));
+        assert!(ok(&["show"]).contains("everything is as it should be"));
         // What runs there goes on when the limit goes.
         let mut sleeper = nslab(["exec", "plain", "--", "sleep", "4414"]).spawn().unwrap();
         let sleeps = || sh("pgrep -f '^sleep 4414' || true").trim().to_owned();

@@ -15,6 +15,58 @@ nodes:
   plain: {limits: {pids: 50}}
 ";
 
+const DISKS: &str = "
+name: disks
+limits: {io: {write: 20MB/s}}
+nodes:
+  zion: {container: {rootfs: host, command: [sleep, '5502'], binds: ['/var/tmp:/disk'], limits: {io: {read: 10MB/s, write: 1MB/s}}}}
+  plain: {limits: {io: {write: 5MB/s}}}
+";
+
+#[test]
+fn systemd_and_nslab_limit_disks_together() {
+    let _alone = alone();
+    let file = std::env::temp_dir().join("disks.yaml");
+    std::fs::write(&file, DISKS).unwrap();
+    let file = file.to_str().unwrap();
+    ok(&["up", file]);
+    let slice = "/sys/fs/cgroup/nslab.slice/nslab-disks.slice";
+    // Each disk, by its numbers, has a line.
+    let all = |name: &str, wanted: [&str; 2]| {
+        let text = sh(&format!("cat {slice}/{name}io.max"));
+        let disks = sh("cat /sys/block/vd*/dev");
+        let line = |disk: &str| text.lines().find(|line| line.starts_with(&format!("{disk} "))).unwrap_or_default();
+        assert!(disks.lines().count() >= 2, "{disks}");
+        disks.lines().all(|disk| wanted.iter().all(|word| line(disk).split(' ').any(|there| there == *word)))
+    };
+    let (none, zion, plain) = ("rbps=max", "nslab-disks-zion.scope/", "nslab-disks-plain.slice/");
+    assert!(all("", [none, "wbps=20971520"]) && all(zion, ["rbps=10485760", "wbps=1048576"]));
+    assert!(all(plain, [none, "wbps=5242880"]));
+    assert!(ok(&["plan", file]).contains("nothing to do"));
+    let show = |unit: &str| sh(&format!("systemctl show -p IOReadBandwidthMax -p IOWriteBandwidthMax {unit}"));
+    let told = show("nslab-disks-zion.scope");
+    assert!(told.contains("IOReadBandwidthMax=/dev/vda 10485760"), "{told}");
+    assert!(told.contains("IOWriteBandwidthMax=/dev/vda 1048576"), "{told}");
+    // 3 MB through the page cache, written back for him, take 3 s.
+    let begun = std::time::Instant::now();
+    ok(&["exec", "zion", "--", "dd", "if=/dev/zero", "of=/disk/written", "bs=64k", "count=48", "conv=fsync"]);
+    assert!(begun.elapsed() > Duration::from_millis(1800), "{:?}", begun.elapsed());
+    sh("rm /var/tmp/written");
+    // Changed and lifted, by nslab; changed by systemd, which is drift.
+    ok(&["limit", "zion", "--io-read", "none", "--io-write", "3MB/s"]);
+    assert!(all(zion, [none, "wbps=3145728"]));
+    ok(&["limit", "--whole", "disks", "--io-write", "none", "--io-read", "30MB/s"]);
+    assert!(all("", ["rbps=31457280", "wbps=max"]));
+    sh("systemctl set-property --runtime nslab-disks-plain.slice 'IOWriteBandwidthMax=/dev/vda 7M'");
+    wait_until("the kernel has it", SOON, || sh(&format!("cat {slice}/{plain}io.max")).contains("wbps=7000000"));
+    assert!(ok(&["show", "disks"]).contains("limit the node plain"));
+    ok(&["up", file]);
+    assert!(all("", [none, "wbps=20971520"]) && all(zion, ["rbps=10485760", "wbps=1048576"]));
+    assert!(all(plain, [none, "wbps=5242880"]));
+    ok(&["down", "disks"]);
+    assert!(!std::path::Path::new(slice).exists());
+}
+
 #[test]
 fn a_lab_is_a_slice_with_a_scope_for_each_container() {
     let _alone = alone();

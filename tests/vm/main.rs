@@ -12,6 +12,7 @@ mod limit;
 mod machine;
 mod networkd;
 mod pinged;
+mod top;
 mod topologies;
 mod uplink;
 mod vlans;

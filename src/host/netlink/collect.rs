@@ -143,7 +143,7 @@ fn observed_link(message: LinkMessage, masters: &HashMap<u32, String>) -> Observ
     }
 }
 
-fn statistics_in(message: &LinkMessage) -> Option<LinkStatistics> {
+pub(super) fn statistics_in(message: &LinkMessage) -> Option<LinkStatistics> {
     let of =
         message.attributes.iter().find_map(|a| if let LinkAttribute::Stats64(of) = a { Some(*of) } else { None })?;
     Some(LinkStatistics {

@@ -18,6 +18,7 @@ mod routes;
 mod sentinel;
 mod sockets;
 mod survey;
+mod traffic;
 mod veth;
 mod vlans;
 
@@ -49,6 +50,7 @@ pub(crate) use routes::{
 pub(crate) use sentinel::plant;
 pub(crate) use sockets::destroy_tcp;
 pub(crate) use survey::survey;
+pub(crate) use traffic::traffic;
 pub(crate) use veth::{
     PeerNetns, create as create_veth, finish as finish_veth, finish_peer as finish_veth_peer, look as look_at_veth,
 };

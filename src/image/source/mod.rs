@@ -4,9 +4,9 @@ mod archive;
 mod directory;
 mod made_here;
 mod oci;
+mod registry;
 mod zip;
 
-#[cfg(test)]
 pub(super) use archive::unpack;
 
 use super::budget::{Budget, Progress};
@@ -15,6 +15,7 @@ use super::error::ImageError;
 use super::import::Settings;
 use super::store::{LayerRecord, Work};
 use super::unpack::{Devices, LeftOut};
+use oci_client::Reference;
 use std::path::{Path, PathBuf};
 
 /// What a source was made into.
@@ -26,6 +27,8 @@ pub(super) struct Made {
     pub(super) config: ImageConfig,
     /// What was left out.
     pub(super) left_out: LeftOut,
+    /// What exactly it was made of, where the source says it more loosely.
+    pub(super) origin: Option<String>,
 }
 
 /// What every source needs.
@@ -43,6 +46,8 @@ pub(super) enum Source {
     Directory(PathBuf),
     /// A file of the machine's.
     File(PathBuf),
+    /// An image of a registry.
+    Registry(Reference),
     /// The machine's own busybox.
     Busybox,
     /// What debootstrap makes of this.
@@ -50,8 +55,8 @@ pub(super) enum Source {
 }
 
 /// What can be written, for who has written something else.
-const KNOWN: &str = "a source is a directory, an archive (.tar, .tar.gz, .tar.xz, .tar.zst, .zip), an OCI image layout or what `docker save` has written, busybox, \
-     or debootstrap:SUITE";
+const KNOWN: &str = "a source is a directory, an archive (.tar, .tar.gz, .tar.xz, .tar.zst, .zip), an OCI image layout or what `docker save` has written, \
+     docker://IMAGE of a registry, busybox, or debootstrap:SUITE";
 
 impl Source {
     pub(super) fn of(text: &str) -> Result<Self, ImageError> {
@@ -61,11 +66,8 @@ impl Source {
         if let Some(suite) = text.strip_prefix("debootstrap:") {
             return Ok(Self::Debootstrap(suite.to_owned()));
         }
-        if text.starts_with("docker://") {
-            let text = format!(
-                "nslab fetches nothing from registries: `skopeo copy {text} oci-archive:image.tar`, and import image.tar"
-            );
-            return Err(ImageError::Unknown(text));
+        if let Some(reference) = text.strip_prefix("docker://") {
+            return registry::reference_of(reference).map(Self::Registry);
         }
         let path = Path::new(text);
         match std::fs::metadata(path) {
@@ -82,6 +84,7 @@ impl Source {
     pub(super) fn own_name(&self) -> String {
         let path = match self {
             Self::Directory(path) | Self::File(path) => path,
+            Self::Registry(reference) => return registry::own_name(reference),
             Self::Busybox => return "busybox".to_owned(),
             Self::Debootstrap(suite) => return suite.split(',').next().unwrap_or_default().to_owned(),
         };
@@ -96,6 +99,15 @@ impl Source {
 
     pub(super) fn make(&self, making: &Making<'_>, settings: &Settings) -> Result<Made, ImageError> {
         let tag = settings.tag.as_deref();
+        let is_of_registry = matches!(self, Self::Registry(_));
+        if settings.plain_http && !is_of_registry {
+            return Err(ImageError::Unknown("--plain-http is for docker://IMAGE".to_owned()));
+        }
+        if let (Some(tag), true) = (tag, is_of_registry) {
+            return Err(ImageError::Unknown(format!(
+                "of a registry, the tag is in the image's name: docker://IMAGE:{tag}"
+            )));
+        }
         match self {
             Self::Directory(path) => match oci::form_of(path) {
                 Some(form) => oci::make(path, form, tag, making),
@@ -103,6 +115,7 @@ impl Source {
             },
             Self::File(path) if zip::is_one(path) => zip::make(path, making),
             Self::File(path) => archive::make(path, tag, making),
+            Self::Registry(reference) => registry::make(reference, settings.plain_http, making),
             Self::Busybox => made_here::busybox(making),
             Self::Debootstrap(suite) => made_here::debootstrap(suite, making),
         }

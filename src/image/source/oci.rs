@@ -20,44 +20,54 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// The longest index, manifest or configuration, in bytes: as registries have it.
-const LONGEST: u64 = 4 << 20;
+pub(super) const LONGEST: u64 = 4 << 20;
 
 /// As many layers as overlayfs takes (OVL_MAX_STACK, fs/overlayfs/params.h).
 const MOST_LAYERS: usize = 500;
 
 /// How deep an index may lie in another one.
-const DEEPEST: usize = 4;
+pub(super) const DEEPEST: usize = 4;
 
 /// By which a manifest of a layout is called.
 const NAME: &str = "org.opencontainers.image.ref.name";
 
 /// index.json, and an index of platforms.
 #[derive(Debug, Deserialize)]
-struct Index {
-    manifests: Vec<Descriptor>,
+pub(super) struct Index {
+    pub(super) manifests: Vec<Descriptor>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Descriptor {
+pub(super) struct Descriptor {
     #[serde(default)]
     media_type: String,
-    digest: Digest,
+    pub(super) digest: Digest,
+    /// Of what it is of, in bytes.
+    #[serde(default)]
+    pub(super) size: u64,
     #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
     platform: Option<Platform>,
 }
 
+impl Descriptor {
+    /// From now on it is called by nothing.
+    pub(super) fn forget_name(&mut self) {
+        self.annotations = None;
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
-struct Platform {
+pub(super) struct Platform {
     architecture: String,
     os: String,
 }
 
 #[derive(Debug, Deserialize)]
-struct Manifest {
-    config: Descriptor,
-    layers: Vec<Descriptor>,
+pub(super) struct Manifest {
+    pub(super) config: Descriptor,
+    pub(super) layers: Vec<Descriptor>,
 }
 
 /// manifest.json of an archive that `docker save` has written.
@@ -72,10 +82,10 @@ struct Saved {
 
 /// The configuration of an image; the same with Docker and OCI.
 #[derive(Debug, Deserialize)]
-struct Configuration {
+pub(super) struct Configuration {
     #[serde(default)]
     config: Option<Running>,
-    rootfs: RootFs,
+    pub(super) rootfs: RootFs,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,8 +99,9 @@ struct Running {
 }
 
 #[derive(Debug, Deserialize)]
-struct RootFs {
-    diff_ids: Vec<Digest>,
+pub(super) struct RootFs {
+    /// The digests of the layers, unpacked.
+    pub(super) diff_ids: Vec<Digest>,
 }
 
 /// What a directory holds.
@@ -114,52 +125,36 @@ pub(super) fn form_of(directory: &Path) -> Option<Form> {
 /// Makes the layers of an image that is in a directory.
 pub(super) fn make(directory: &Path, form: Form, tag: Option<&str>, making: &Making<'_>) -> Result<Made, ImageError> {
     let files = Files::open(directory)?;
-    let (configuration, blobs) = match form {
+    let image = match form {
         Form::Layout => files.of_layout(tag)?,
         Form::Saved => files.of_saved(tag)?,
     };
-    let Configuration { config, rootfs: RootFs { diff_ids } } = configuration;
-    if diff_ids.len() != blobs.len() || diff_ids.len() > MOST_LAYERS {
-        let why = format!("it has {} layers, and its configuration says {}", blobs.len(), diff_ids.len());
-        return Err(files.damaged(why));
-    }
-    let mut made = Made { config: config.unwrap_or_default().into(), ..Made::default() };
-    for (blob, digest) in blobs.iter().zip(diff_ids) {
-        let name = format!("layer {} of {}", blob.name.display(), files.name);
-        let (layer, contents) = match making.work.use_layer(&digest, making.devices)? {
-            Some(there) => there,
-            None => files.unpack(blob, digest, &name, making)?,
-        };
-        if contents.is_opaque {
-            made.layers.clear();
-        }
-        // Where it is twice, the upper one says all that the lower one does; overlayfs takes a directory once.
-        made.layers.retain(|one: &LayerRecord| one.digest != layer.digest);
-        made.layers.push(layer);
-        made.left_out.join(&contents.left_out);
-    }
-    if made.layers.is_empty() {
-        return Err(files.damaged("it has no layer".to_owned()));
-    }
-    Ok(made)
+    files.layers(image, making)
 }
 
 /// A layer's archive.
-struct Blob {
+pub(super) struct Blob {
     name: PathBuf,
     /// What it is said to be, packed as it is.
     said: Option<Digest>,
 }
 
+/// What is to be made, and of what.
+pub(super) type Image = (Configuration, Vec<Blob>);
+
 /// The files of an image. Whatever their names say, they are in its directory.
-struct Files {
+pub(super) struct Files {
     directory: OwnedFd,
     name: String,
 }
 
 impl Files {
     fn open(path: &Path) -> Result<Self, ImageError> {
-        let name = path.display().to_string();
+        Self::named(path, path.display().to_string())
+    }
+
+    /// Those of a directory that people know by another name.
+    pub(super) fn named(path: &Path, name: String) -> Result<Self, ImageError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, path, flags, Mode::empty());
         directory
@@ -192,19 +187,23 @@ impl Files {
         serde_json::from_slice(&text).map_err(|error| ImageError::Damaged { what, why: error.to_string() })
     }
 
-    fn blob<T: DeserializeOwned>(&self, of: &Descriptor) -> Result<T, ImageError> {
+    pub(super) fn blob<T: DeserializeOwned>(&self, of: &Descriptor) -> Result<T, ImageError> {
         self.json(&place(&of.digest), Some(&of.digest))
     }
 
-    fn of_layout(&self, tag: Option<&str>) -> Result<(Configuration, Vec<Blob>), ImageError> {
+    /// What a manifest says, all of whose blobs are here.
+    pub(super) fn of_manifest(&self, manifest: &Manifest) -> Result<Image, ImageError> {
+        let said = |layer: &Descriptor| Blob { name: place(&layer.digest), said: Some(layer.digest) };
+        Ok((self.blob(&manifest.config)?, manifest.layers.iter().map(said).collect()))
+    }
+
+    fn of_layout(&self, tag: Option<&str>) -> Result<Image, ImageError> {
         let mut index: Index = self.json(Path::new("index.json"), None)?;
         let mut tag = tag;
         for _ in 0..DEEPEST {
-            let chosen = self.choose(&index, tag)?;
-            if !is_index(&chosen) {
-                let manifest: Manifest = self.blob(&chosen)?;
-                let said = |layer: &Descriptor| Blob { name: place(&layer.digest), said: Some(layer.digest) };
-                return Ok((self.blob(&manifest.config)?, manifest.layers.iter().map(said).collect()));
+            let chosen = choose(&self.name, &index, tag)?;
+            if !is_index(&chosen.media_type) {
+                return self.of_manifest(&self.blob(&chosen)?);
             }
             index = self.blob(&chosen)?;
             tag = None; // it has said which
@@ -212,32 +211,7 @@ impl Files {
         Err(self.damaged("an index lies in an index, and so on".to_owned()))
     }
 
-    fn choose(&self, index: &Index, tag: Option<&str>) -> Result<Descriptor, ImageError> {
-        let name = |one: &Descriptor| one.annotations.as_ref().and_then(|all| all.get(NAME)).cloned();
-        let is_meant = |one: &&Descriptor| tag.is_none_or(|tag| name(one).as_deref() == Some(tag));
-        let runs_here = |one: &&Descriptor| {
-            let is_same = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture();
-            one.platform.as_ref().is_none_or(is_same)
-        };
-        let named: Vec<&Descriptor> = index.manifests.iter().filter(is_meant).collect();
-        let mut here: Vec<&Descriptor> = named.iter().copied().filter(runs_here).collect();
-        here.dedup_by_key(|one| one.digest);
-        match here[..] {
-            [one] => Ok(one.clone()),
-            // Several for one machine, as of its variants: the first is the one for all.
-            [one, ..] if here.iter().all(|other| name(other).is_none()) => Ok(one.clone()),
-            _ => {
-                let all: Vec<String> = index.manifests.iter().filter_map(name).collect();
-                Err(ImageError::Unknown(match (tag, named.is_empty()) {
-                    (Some(tag), true) => format!("{} has no image {tag:?}; it has {}", self.name, all.join(", ")),
-                    _ if here.is_empty() => format!("{} has no image for linux/{}", self.name, architecture()),
-                    _ => format!("{} has several images: say which with --tag ({})", self.name, all.join(", ")),
-                }))
-            }
-        }
-    }
-
-    fn of_saved(&self, tag: Option<&str>) -> Result<(Configuration, Vec<Blob>), ImageError> {
+    fn of_saved(&self, tag: Option<&str>) -> Result<Image, ImageError> {
         let all: Vec<Saved> = self.json(Path::new("manifest.json"), None)?;
         let tags = |one: &Saved| one.repo_tags.clone().unwrap_or_default();
         let is_meant = |one: &&Saved| tag.is_none_or(|tag| tags(one).iter().any(|of| is_tag(of, tag)));
@@ -251,8 +225,42 @@ impl Files {
                 tags.join(", ")
             )));
         };
-        let blob = |name: &PathBuf| Blob { name: name.clone(), said: None };
-        Ok((self.json(&one.config, None)?, one.layers.iter().map(blob).collect()))
+        let blob = |name: &PathBuf| Blob { name: name.clone(), said: digest_of_blob(name) };
+        let said = digest_of_blob(&one.config).or_else(|| digest_of_config(&one.config));
+        Ok((self.json(&one.config, said.as_ref())?, one.layers.iter().map(blob).collect()))
+    }
+
+    /// Holds how many layers there are against what the configuration says.
+    pub(super) fn check_count(&self, found: usize, said: usize) -> Result<(), ImageError> {
+        if found == said && found <= MOST_LAYERS {
+            return Ok(());
+        }
+        Err(self.damaged(format!("it has {found} layers, and its configuration says {said}")))
+    }
+
+    /// Makes the layers of an image.
+    pub(super) fn layers(&self, image: Image, making: &Making<'_>) -> Result<Made, ImageError> {
+        let (Configuration { config, rootfs: RootFs { diff_ids } }, blobs) = image;
+        self.check_count(blobs.len(), diff_ids.len())?;
+        let mut made = Made { config: config.unwrap_or_default().into(), ..Made::default() };
+        for (blob, digest) in blobs.iter().zip(diff_ids) {
+            let name = format!("layer {} of {}", blob.name.display(), self.name);
+            let (layer, contents) = match making.work.use_layer(&digest, making.devices)? {
+                Some(there) => there,
+                None => self.unpack(blob, digest, &name, making)?,
+            };
+            if contents.is_opaque {
+                made.layers.clear();
+            }
+            // Where it is twice, the upper one says all that the lower one does; overlayfs takes a directory once.
+            made.layers.retain(|one: &LayerRecord| one.digest != layer.digest);
+            made.layers.push(layer);
+            made.left_out.join(&contents.left_out);
+        }
+        if made.layers.is_empty() {
+            return Err(self.damaged("it has no layer".to_owned()));
+        }
+        Ok(made)
     }
 
     fn unpack(
@@ -295,18 +303,61 @@ impl From<Running> for ImageConfig {
     }
 }
 
-fn check(what: &str, wanted: Digest, found: Digest) -> Result<(), ImageError> {
+/// The manifest, or the index of some, that is meant of those in an index.
+pub(super) fn choose(of: &str, index: &Index, tag: Option<&str>) -> Result<Descriptor, ImageError> {
+    let name = |one: &Descriptor| one.annotations.as_ref().and_then(|all| all.get(NAME)).cloned();
+    let is_meant = |one: &&Descriptor| tag.is_none_or(|tag| name(one).as_deref() == Some(tag));
+    let runs_here = |one: &&Descriptor| {
+        let is_same = |platform: &Platform| platform.os == "linux" && platform.architecture == architecture();
+        one.platform.as_ref().is_none_or(is_same)
+    };
+    let named: Vec<&Descriptor> = index.manifests.iter().filter(is_meant).collect();
+    let mut here: Vec<&Descriptor> = named.iter().copied().filter(runs_here).collect();
+    here.dedup_by_key(|one| one.digest);
+    match here[..] {
+        [one] => Ok(one.clone()),
+        // Several for one machine, as of its variants: the first is the one for all.
+        [one, ..] if here.iter().all(|other| name(other).is_none()) => Ok(one.clone()),
+        _ => {
+            let all: Vec<String> = index.manifests.iter().filter_map(name).collect();
+            Err(ImageError::Unknown(match (tag, named.is_empty()) {
+                (Some(tag), true) => format!("{of} has no image {tag:?}; it has {}", all.join(", ")),
+                _ if here.is_empty() => format!("{of} has no image for linux/{}", architecture()),
+                _ => format!("{of} has several images: say which with --tag ({})", all.join(", ")),
+            }))
+        }
+    }
+}
+
+pub(super) fn check(what: &str, wanted: Digest, found: Digest) -> Result<(), ImageError> {
     if wanted == found { Ok(()) } else { Err(ImageError::WrongDigest { what: what.to_owned(), wanted, found }) }
 }
 
 /// Where a blob of a layout is.
-fn place(digest: &Digest) -> PathBuf {
+pub(super) fn place(digest: &Digest) -> PathBuf {
     Path::new("blobs/sha256").join(digest.hex())
 }
 
-fn is_index(one: &Descriptor) -> bool {
+/// What a file of `docker save` is said to be by its place: newer ones are layouts, too.
+fn digest_of_blob(path: &Path) -> Option<Digest> {
+    path.strip_prefix("blobs/sha256").ok()?.to_str().and_then(digest_of_hex)
+}
+
+/// What a configuration is said to be by its name: `HEX.json`, which is how images are called (their ID), or `sha256:HEX`, as
+/// programs write it that make such archives without Docker. Layers are called by their own, or by anything.
+fn digest_of_config(path: &Path) -> Option<Digest> {
+    let name = path.file_name()?.to_str()?;
+    name.strip_suffix(".json").or_else(|| name.strip_prefix("sha256:")).and_then(digest_of_hex)
+}
+
+fn digest_of_hex(text: &str) -> Option<Digest> {
+    format!("sha256:{text}").parse().ok()
+}
+
+/// Whether what is of this type is an index.
+fn is_index(media_type: &str) -> bool {
     matches!(
-        one.media_type.as_str(),
+        media_type,
         "application/vnd.oci.image.index.v1+json" | "application/vnd.docker.distribution.manifest.list.v2+json"
     )
 }

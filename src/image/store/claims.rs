@@ -11,7 +11,7 @@
 use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::layers::digest_of;
-use super::{DIRECTORY, Locked, Store, entries, read, write};
+use super::{DIRECTORY, Damage, Locked, Store, entries, read, write};
 use crate::model::ImageName;
 use crate::model::container::Upper;
 use serde::{Deserialize, Serialize};
@@ -128,7 +128,7 @@ impl Store {
         let digest = |files: &PathBuf| digest_of(files.parent()?.file_name()?.to_str()?).filter(|_| files.is_dir());
         let layers = stands_on.iter().map(|files| digest(files).ok_or_else(|| ImageError::Gone(claim.image.clone())));
         let mut layers = layers.collect::<Result<BTreeSet<Digest>, _>>()?;
-        if let Some(before) = read::<Claimed>(&place.join(CLAIM))?.filter(Claimed::is_alive) {
+        if let Some(before) = claimed_at(&place)?.filter(Claimed::is_alive) {
             if before.claim.record != claim.record || !before.world.has_paths_of(&World::here()?) {
                 return Err(ImageError::Claimed { name: name.to_owned(), owner: before.claim.owner });
             }
@@ -160,8 +160,8 @@ impl Store {
             let Claim { record: of, is_kept, .. } = &claimed.claim;
             !holds && !is_kept && of.as_deref() == Some(record) && claimed.world.has_paths_of(&here)
         };
-        let meant = locked
-            .places()?
+        let (places, _) = locked.places()?;
+        let meant = places
             .into_iter()
             .filter(|(place, claimed)| claimed.as_ref().is_some_and(|claimed| is_meant(place, claimed)));
         locked.take_away(&meant.map(|(place, _)| place).collect::<Vec<_>>()).map(drop)
@@ -188,7 +188,8 @@ impl Store {
     pub fn remove_kept(&self) -> Result<usize, ImageError> {
         let Some(locked) = self.lock_existing()? else { return Ok(0) };
         let is_kept = |claimed: &Claimed| claimed.claim.is_kept && !claimed.is_alive();
-        let kept = locked.places()?.into_iter().filter(|(_, claimed)| claimed.as_ref().is_some_and(is_kept));
+        let (places, _) = locked.places()?;
+        let kept = places.into_iter().filter(|(_, claimed)| claimed.as_ref().is_some_and(is_kept));
         locked.take_away(&kept.map(|(place, _)| place).collect::<Vec<_>>())
     }
 }
@@ -209,21 +210,23 @@ impl Locked<'_> {
         Ok(places.len())
     }
 
-    fn places(&self) -> Result<Vec<(PathBuf, Option<Claimed>)>, ImageError> {
-        let places = self.store.root.join(PLACE);
-        let place = |name: &String| {
-            let place = places.join(name);
-            let claimed = read(&place.join(CLAIM))?;
-            Ok((place, claimed))
-        };
-        entries(&places)?.iter().map(place).collect()
+    /// The places, with what is claimed there; and those of which that can't be read, which are left alone.
+    fn places(&self) -> Result<(Vec<(PathBuf, Option<Claimed>)>, Vec<Damage>), ImageError> {
+        let (mut places, mut damages) = (Vec::new(), Vec::new());
+        for place in entries(&self.store.root.join(PLACE))?.iter().map(|name| self.store.root.join(PLACE).join(name)) {
+            match read(&place.join(CLAIM)) {
+                Ok(claimed) => places.push((place, claimed)),
+                Err(error) => damages.push(Damage::of_claim(&place, &place.join(CLAIM), &error)),
+            }
+        }
+        Ok((places, damages))
     }
 
     fn gone(&self) -> Result<Vec<PathBuf>, ImageError> {
         let is_gone = |claimed: &Option<Claimed>| {
             claimed.as_ref().is_none_or(|claimed| !claimed.is_alive() && !claimed.claim.is_kept)
         };
-        Ok(self.places()?.into_iter().filter(|(_, claimed)| is_gone(claimed)).map(|(place, _)| place).collect())
+        Ok(self.places()?.0.into_iter().filter(|(_, claimed)| is_gone(claimed)).map(|(place, _)| place).collect())
     }
 
     /// Who stands on an image.
@@ -238,17 +241,24 @@ impl Locked<'_> {
                 (false, false) => None,
             }
         };
-        let mut users: Vec<String> = self.places()?.into_iter().filter_map(|(_, claimed)| user(claimed?)).collect();
+        let mut users: Vec<String> = self.places()?.0.into_iter().filter_map(|(_, claimed)| user(claimed?)).collect();
         users.sort();
         Ok(users)
     }
 
-    /// The layers on which containers stand.
-    pub(super) fn claimed(&self) -> Result<Vec<Digest>, ImageError> {
+    /// The layers on which containers stand, and of whom that is not known.
+    pub(super) fn claimed(&self) -> Result<(Vec<Digest>, Vec<Damage>), ImageError> {
         let is_needed = |claimed: &Claimed| claimed.is_alive() || claimed.claim.is_kept;
-        let claimed = self.places()?.into_iter().filter_map(|(_, claimed)| claimed).filter(is_needed);
-        Ok(claimed.flat_map(|claimed| claimed.layers).collect())
+        let (places, damages) = self.places()?;
+        let claimed = places.into_iter().filter_map(|(_, claimed)| claimed).filter(is_needed);
+        Ok((claimed.flat_map(|claimed| claimed.layers).collect(), damages))
     }
+}
+
+/// What is claimed at a place.
+fn claimed_at(place: &Path) -> Result<Option<Claimed>, ImageError> {
+    let file = place.join(CLAIM);
+    read(&file).map_err(|error| ImageError::Unknown(Damage::of_claim(place, &file, &error).to_string()))
 }
 
 impl Claimed {

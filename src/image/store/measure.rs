@@ -3,7 +3,7 @@
 use super::super::digest::Digest;
 use super::super::error::ImageError;
 use super::layers::digest_of;
-use super::{ImageRecord, Store, entries};
+use super::{Damage, ImageRecord, Images, Store, entries};
 use crate::model::ImageName;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub struct Usage {
     pub containers_bytes: u64,
     /// All of it.
     pub all_bytes: u64,
+    /// Images that can't be read: what is theirs is counted as nobody's.
+    pub damaged: Vec<Damage>,
 }
 
 /// What an image takes.
@@ -39,20 +41,21 @@ impl Store {
     /// Measures all of it.
     ///
     /// # Errors
-    /// When an image can't be read. What comes and goes meanwhile may be counted, or not.
+    /// When the store can't be read. What comes and goes meanwhile may be counted, or not.
     pub fn usage(&self) -> Result<Usage, ImageError> {
         let layers = self.root.join("layers");
         let sizes: BTreeMap<Digest, u64> = entries(&layers)?
             .iter()
             .filter_map(|name| Some((digest_of(name)?, bytes_below(&layers.join(name)))))
             .collect();
-        let images = self.images()?;
+        let Images { all: images, damaged } = self.images()?;
         let mut usage = Usage {
             images: images.iter().map(|image| (image.name.clone(), ImageUsage::default())).collect(),
             unused_bytes: 0,
             unfinished_bytes: bytes_in(&self.root.join("tmp"))?,
             containers_bytes: bytes_in(&self.root.join("containers"))?,
             all_bytes: 0,
+            damaged,
         };
         for (digest, bytes) in sizes {
             let is_of = |image: &&ImageRecord| image.layers.iter().any(|one| one.digest == digest);

@@ -12,6 +12,7 @@
 //! Only root looks in: what is in an image may be executable as root, by whoever finds it.
 
 mod claims;
+mod damage;
 mod layers;
 mod measure;
 mod prune;
@@ -19,6 +20,7 @@ mod record;
 mod work;
 
 pub use claims::{Claim, Footing};
+pub use damage::Damage;
 pub use measure::Usage;
 pub use prune::Pruned;
 pub use record::{ImageRecord, LayerRecord};
@@ -45,6 +47,15 @@ const PLACES: [&str; 4] = ["layers", "images", "containers", "tmp"];
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
+}
+
+/// The images of a store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Images {
+    /// Those that can be read, in alphabetical order.
+    pub all: Vec<ImageRecord>,
+    /// What there is to say of the others.
+    pub damaged: Vec<Damage>,
 }
 
 /// The store, locked.
@@ -88,17 +99,20 @@ impl Store {
         if self.root.join("lock").exists() { self.lock().map(Some) } else { Ok(None) }
     }
 
-    /// All images, in alphabetical order.
+    /// All images. One that can't be read is no reason not to tell of the others.
     ///
     /// # Errors
-    /// When one can't be read.
-    pub fn images(&self) -> Result<Vec<ImageRecord>, ImageError> {
-        let mut all = Vec::new();
+    /// When the store can't be read.
+    pub fn images(&self) -> Result<Images, ImageError> {
+        let mut images = Images::default();
         for name in self.names()? {
-            // One may have gone meanwhile.
-            all.extend(self.find(&name)?);
+            match self.find(&name) {
+                // One may have gone meanwhile.
+                Ok(found) => images.all.extend(found),
+                Err(error) => images.damaged.push(Damage::of_image(&name, &self.image_path(&name), &error)),
+            }
         }
-        Ok(all)
+        Ok(images)
     }
 
     /// The image of a name.

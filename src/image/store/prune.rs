@@ -4,7 +4,7 @@ use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::layers::digest_of;
 use super::work::{Left, Work, remove_tree};
-use super::{Locked, Store, entries};
+use super::{Damage, Images, Locked, Store, entries};
 use crate::model::ImageName;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -20,6 +20,9 @@ pub struct Pruned {
     pub unfinished: usize,
     /// How many containers were no more whose files were there.
     pub containers: usize,
+    /// What can't be read of images and of what containers have claimed: as long as nobody knows which layers those need, all
+    /// stay.
+    pub damaged: Vec<Damage>,
 }
 
 impl Store {
@@ -28,8 +31,10 @@ impl Store {
     /// # Errors
     /// When there is no such image, a container stands on it, or something of it can't be removed.
     pub fn remove(&self, name: &ImageName) -> Result<Pruned, ImageError> {
-        // Where there is no store, none is made.
-        self.image(name)?;
+        // Where there is no store, none is made. One that can't be read can be removed all the same.
+        if let Err(error @ ImageError::NoSuchImage { .. }) = self.image(name) {
+            return Err(error);
+        }
         let locked = self.lock()?;
         let users = locked.users(name)?;
         if !users.is_empty() {
@@ -59,9 +64,9 @@ impl Store {
 impl Locked<'_> {
     fn prune(self) -> Result<Pruned, ImageError> {
         let left = self.left_behind()?;
-        let needed = self.needed(&left)?;
+        let (needed, damaged) = self.needed(&left)?;
         let work = self.begin()?;
-        let layers = self.take_layers_but(&needed, &work)?;
+        let layers = if damaged.is_empty() { self.take_layers_but(&needed, &work)? } else { Vec::new() };
         // What is to go is out of the way: others need not wait until it is gone.
         drop(self);
         let unfinished = left.len();
@@ -69,17 +74,18 @@ impl Locked<'_> {
             remove_tree(path)?;
         }
         work.end()?;
-        Ok(Pruned { layers, unfinished, containers: 0 })
+        Ok(Pruned { layers, unfinished, containers: 0, damaged })
     }
 
-    /// The layers that images and containers have, and those on which a running import counts.
-    fn needed(&self, left: &[Left]) -> Result<BTreeSet<Digest>, ImageError> {
+    /// The layers that images and containers have, and those on which a running import counts; and of whom that is not known.
+    fn needed(&self, left: &[Left]) -> Result<(BTreeSet<Digest>, Vec<Damage>), ImageError> {
         let mut needed: BTreeSet<Digest> = self.pinned(left)?.into_iter().collect();
-        needed.extend(self.claimed()?);
-        for image in self.store.images()? {
-            needed.extend(image.layers.iter().map(|layer| layer.digest));
-        }
-        Ok(needed)
+        let (claimed, of_claims) = self.claimed()?;
+        needed.extend(claimed);
+        let Images { all, damaged: mut damages } = self.store.images()?;
+        needed.extend(all.iter().flat_map(|image| &image.layers).map(|layer| layer.digest));
+        damages.extend(of_claims);
+        Ok((needed, damages))
     }
 
     /// Takes all other layers out of their place.

@@ -5,7 +5,7 @@ use super::keys::Keys;
 use super::message::{LONGEST, ToClient, ToServer};
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::handshake::Ended;
-use crate::launcher::record;
+use crate::launcher::record::{self, Record};
 use crate::launcher::terminal::RawMode;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,7 +13,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, send, socket};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stdin, stdout};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
@@ -48,7 +48,13 @@ pub fn join(directory: &Path) -> Result<Left, Failure> {
     if shows_terminal {
         session.tell_size()?;
     }
-    session.run()
+    Ok(match session.run()? {
+        // Who did not read was not waited for; how it ended was written down before.
+        Left::Lost => {
+            Record::read(directory)?.and_then(|record| record.ended).map_or(Left::Lost, |end| Left::Ended(end.ended))
+        }
+        left => left,
+    })
 }
 
 struct Session {
@@ -98,8 +104,11 @@ impl Session {
         match ToClient::read(&text[..count]) {
             Some(ToClient::Printed(bytes)) => {
                 let mut stdout = stdout();
-                stdout.write_all(bytes).and_then(|()| stdout.flush()).during(|| Step::of("write to the terminal"))?;
-                Ok(None)
+                match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+                    // A reader that has seen enough and closed the pipe is no error.
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Some(Left::Detached(None))),
+                    written => written.during(|| Step::of("write to the terminal")).map(|()| None),
+                }
             }
             Some(ToClient::Ended(ended)) => Ok(Some(Left::Ended(ended))),
             Some(ToClient::Welcome { .. }) | None => Ok(None),

@@ -6,14 +6,18 @@ use super::message::{LONGEST, ToClient, ToServer};
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::handshake::Ended;
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{AddressFamily, Backlog, MsgFlags, SockFlag, SockType, UnixAddr, bind, recv, send, socket};
 use nix::sys::stat::{Mode, fchmod};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::{Duration, Instant};
 
 /// How much of what was printed before is shown to who joins, in bytes: about a screen.
 const SCREEN: usize = 4096;
+
+/// How long those who have joined have to read what they are behind with, at the end.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How many may have joined at a time.
 const MOST: usize = 32;
@@ -128,8 +132,33 @@ impl Server {
             client.tell(ToClient::Printed(&self.screen));
             self.clients.push(client);
         }
+        self.catch_up();
         for client in &mut self.clients {
             client.tell(ToClient::Ended(ended));
+        }
+    }
+
+    /// Shows the latest to those who are behind and read soon: it is the last that there is to be seen.
+    fn catch_up(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let behind: Vec<&mut Client> = self.clients.iter_mut().filter(|client| client.is_behind).collect();
+            let left = deadline.saturating_duration_since(Instant::now());
+            if behind.is_empty() || left.is_zero() {
+                return;
+            }
+            let mut files: Vec<PollFd<'_>> =
+                behind.iter().map(|client| PollFd::new(client.socket.as_fd(), PollFlags::POLLOUT)).collect();
+            let waited = poll(&mut files, PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO));
+            if waited.is_err_and(|errno| errno != Errno::EINTR) {
+                return;
+            }
+            let ready: Vec<bool> = files.iter().map(|file| file.any().unwrap_or(true)).collect();
+            drop(files);
+            for (client, _) in behind.into_iter().zip(ready).filter(|(_, is_ready)| *is_ready) {
+                client.is_behind = false; // one that is gone is not waited for again either
+                client.tell(ToClient::Printed(&self.screen));
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The limits of a cgroup in which something runs: read from the kernel, and changed.
 
+use super::disks::{self, Disk};
 use super::error::{CgroupError, While};
 use super::hierarchy::{self, Controller, Version};
 use super::limits::{self, Setting};
@@ -18,7 +19,17 @@ impl Cgroup {
     pub fn limits(&self) -> Limits {
         let places = self.directories();
         let read = |file: &str| places.iter().find_map(|place| fs::read_to_string(place.join(file)).ok());
-        limits::told(|controller| self.version(controller), read)
+        limits::told(|controller| self.version(controller), read, &disks::look().unwrap_or_default())
+    }
+
+    /// Has what was written to disks, and waits there because it is limited, go on: who was killed ends only then.
+    pub(in crate::launcher) fn let_disks_go(&self) {
+        let disks = disks::look().unwrap_or_default();
+        for setting in disks::lifted(&Limits::default(), self.version(Controller::Io), &disks) {
+            if let Some(file) = self.file(&setting).filter(|file| file.exists()) {
+                let _ = setting.write_to(&file); // he is waited for in any case
+            }
+        }
     }
 
     /// Whether the kernel limits it to this, as far as it counts so exactly.
@@ -26,7 +37,7 @@ impl Cgroup {
     /// # Errors
     /// When they can't be had.
     pub fn is_limited_to(&self, limits: &Limits) -> Result<bool, CgroupError> {
-        let settings = self.all_settings(limits)?;
+        let settings = self.all_settings(limits, &disks::of(limits)?)?;
         let is_met = |setting: &Setting| match self.file(setting).map(fs::read_to_string) {
             Some(Ok(found)) => setting.is_met_by(&found),
             // Without the controller nothing is limited; and where no swap is counted there is none.
@@ -50,7 +61,8 @@ impl Cgroup {
     }
 
     fn change_unit(&self, unit: &str, directory: &Path, limits: &Limits) -> Result<(), CgroupError> {
-        let settings = self.all_settings(limits)?;
+        let disks = disks::of(limits)?;
+        let settings = self.all_settings(limits, &disks)?;
         for setting in &settings {
             if setting.is_of_memory() {
                 make_room(directory, setting)?;
@@ -59,7 +71,14 @@ impl Cgroup {
                 make::is_needless(setting, &directory.join(setting.file))?;
             }
         }
-        systemd::set_properties(unit, limits)?;
+        systemd::set_properties(unit, limits, &disks)?;
+        for setting in settings.iter().filter(|setting| setting.is_beside_systemd()) {
+            // systemd enables the controller for it when it has been told of the disks that this one is made of.
+            let file = directory.join(setting.file);
+            if systemd::has_come(|| file.exists() || setting.is_none()) && file.exists() {
+                setting.write_to(&file).while_to(&format!("write {} to", setting.value), &file)?;
+            }
+        }
         if systemd::has_come(|| self.is_limited_to(limits).unwrap_or(false)) {
             return Ok(());
         }
@@ -79,7 +98,7 @@ impl Cgroup {
     }
 
     fn change_directories(&self, trees: &[Tree], limits: &Limits) -> Result<(), CgroupError> {
-        let wanted = limits::settings(limits, |controller| self.version(controller))?;
+        let wanted = limits::settings(limits, |controller| self.version(controller), &disks::of(limits)?)?;
         let has = |setting: &Setting| self.file(setting).is_some_and(|file| file.exists());
         if wanted.iter().any(|setting| !has(setting) && !setting.is_of_swap()) {
             extend(trees, &wanted)?;
@@ -92,7 +111,7 @@ impl Cgroup {
 
     /// Writes all files, each only where it is another one; or none of them.
     pub(super) fn write(&self, limits: &Limits) -> Result<(), CgroupError> {
-        let settings = self.all_settings(limits)?;
+        let settings = self.all_settings(limits, &disks::of(limits)?)?;
         let sum = settings.iter().find(|one| one.is_of_swap()).and_then(|one| self.file(one));
         let sum = sum.and_then(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
         let mut written: Vec<(PathBuf, String)> = Vec::new();
@@ -116,24 +135,26 @@ impl Cgroup {
         if !file.exists() && (setting.is_none() || make::is_needless(setting, &file)?) {
             return Ok(None);
         }
-        let was = fs::read_to_string(&file).while_to("read", &file)?.trim().to_owned();
+        let was = fs::read_to_string(&file).while_to("read", &file)?;
         if setting.is_met_by(&was) {
             return Ok(None);
         }
         if let Some(directory) = file.parent().filter(|_| setting.is_of_memory()) {
             make_room(directory, setting)?;
         }
-        match fs::write(&file, &setting.value) {
+        match setting.write_to(&file) {
             // Version 1 writes back what it can, and then says so.
             Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => Err(in_use(setting, &file)),
             result => result.while_to(&format!("write {} to", setting.value), &file),
         }?;
-        Ok(Some((file, was)))
+        Ok(Some((file, setting.before(&was))))
     }
 
-    fn all_settings(&self, limits: &Limits) -> Result<Vec<Setting>, CgroupError> {
-        let mut settings = limits::settings(limits, |controller| self.version(controller))?;
-        settings.extend(limits::lifted(limits, |controller| self.version(controller)));
+    /// Those of the limits' disks, and where a limit of disks is to be lifted, of all.
+    fn all_settings(&self, limits: &Limits, disks: &[Disk]) -> Result<Vec<Setting>, CgroupError> {
+        let mut settings = limits::settings(limits, |controller| self.version(controller), disks)?;
+        let all = disks::look().unwrap_or_default();
+        settings.extend(limits::lifted(limits, |controller| self.version(controller), &all));
         Ok(settings)
     }
 

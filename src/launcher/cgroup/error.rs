@@ -73,6 +73,12 @@ pub enum CgroupError {
     /// Swap was to be limited and memory not, in version 1, which counts both in one.
     #[error("can't limit swap and not memory: cgroup version 1 counts both in one")]
     SwapAlone,
+    /// Disks were to be limited for a lab as a whole, in version 1.
+    #[error(
+        "can't limit io of the lab as a whole: cgroup version 1 does not bound together what is in several cgroups (blkio); limit \
+         the nodes' containers each, or boot the machine with version 2"
+    )]
+    IoOfWhole,
     /// The kernel doesn't count swap.
     #[error("can't limit swap: this kernel does not count it (it does when booted with swapaccount=1)")]
     SwapNotCounted,
@@ -101,6 +107,17 @@ pub enum CgroupError {
     /// Processes do not end.
     #[error("can't remove {}: processes that were killed are still in it ({})", directory.display(), list(pids))]
     Occupied {
+        /// The cgroup.
+        directory: PathBuf,
+        /// The processes.
+        pids: Vec<i32>,
+    },
+    /// Processes are in it that nobody has told to end.
+    #[error(
+        "can't remove {}: processes are in it that nslab has not started there ({}); end them, or move them elsewhere",
+        directory.display(), list(pids)
+    )]
+    Others {
         /// The cgroup.
         directory: PathBuf,
         /// The processes.
@@ -156,10 +173,10 @@ impl From<CgroupError> for Failure {
         use CgroupError as E;
         let errno = match &error {
             E::Name { .. } | E::SwapAlone => Errno::EINVAL,
-            E::ControllerAbsent { .. } | E::SwapNotCounted => Errno::EOPNOTSUPP,
+            E::ControllerAbsent { .. } | E::SwapNotCounted | E::IoOfWhole => Errno::EOPNOTSUPP,
             E::ControllerNotDelegated { .. } | E::NotDelegated { .. } => Errno::EACCES,
             E::ReadOnly { .. } => Errno::EROFS,
-            E::InternalProcesses { .. } | E::Occupied { .. } | E::InUse { .. } => Errno::EBUSY,
+            E::InternalProcesses { .. } | E::Occupied { .. } | E::Others { .. } | E::InUse { .. } => Errno::EBUSY,
             E::Taken { .. } => Errno::EEXIST,
             E::NotAsAsked { .. } | E::Bus { .. } => Errno::EIO,
             E::Silent { .. } => Errno::ETIMEDOUT,
@@ -178,7 +195,7 @@ impl From<CgroupError> for Failure {
 fn advice(controller: &str) -> String {
     format!(
         " (systemd gives users memory and pids alone: have root run `systemctl edit user@.service` and write \
-         `[Service]` and `Delegate=cpu memory pids` there for `{controller}`, and log in anew)"
+         `[Service]` and `Delegate=cpu io memory pids` there for `{controller}`, and log in anew)"
     )
 }
 

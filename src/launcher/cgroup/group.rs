@@ -7,13 +7,14 @@
 use super::error::{CgroupError, While};
 use super::hierarchy::{self, Controller, Hierarchy, Version};
 use super::tree::{self, Tree};
-use super::{Cgroup, Kind, Machine, NOTICE, change, limits, make, members, systemd};
+use super::{Cgroup, Kind, Machine, NOTICE, change, disks, limits, make, members, systemd};
 use crate::fault;
-use crate::launcher::Failure;
+use crate::launcher::{Failure, sys};
 use crate::model::container::Limits;
 use nix::unistd::geteuid;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What keeps a lab's: no node has a colon in its name.
 const KEEP: &str = "lab:";
@@ -28,7 +29,11 @@ const MARK: &str = ".group";
 pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
     super::check(name)?;
     let machine = Machine(hierarchy::look()?);
-    let settings = limits::settings(limits, |controller| machine.version(controller))?;
+    if is_lab(name) && (limits.io_read.or(limits.io_write)).is_some() && machine.version(Controller::Io) == Version::One
+    {
+        return Err(CgroupError::IoOfWhole);
+    }
+    let settings = limits::settings(limits, |controller| machine.version(controller), &disks::of(limits)?)?;
     if let Some(root) = machine.systemds_root(&settings).filter(|_| geteuid().is_root()) {
         let (slice, directory) = (systemd::slice_of(name), root.mount.join(systemd::slice_place_of(name)));
         systemd::make_slice(&slice, &format!("nslab {}", name.display()))?;
@@ -61,7 +66,8 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
             }
         }
     }
-    of_trees(trees, name).write(limits)
+    // In hierarchies by which it was limited before, and is no more, it is as well.
+    find_group(name)?.unwrap_or_else(|| of_trees(trees, name)).write(limits)
 }
 
 /// What one is limited to: this, where the kernel counts so exactly; nothing, where its maker was killed before it was done; `None`
@@ -87,7 +93,7 @@ pub fn remove_group(name: &Path) -> Result<(), CgroupError> {
         Kind::Scope { unit, directory, .. } => {
             // With a slice, systemd would end what is in it; without a mark, it goes with the last of those.
             if !members::below(&directory)?.is_empty() {
-                systemd::set_properties(&unit, &Limits::default())?;
+                systemd::set_properties(&unit, &Limits::default(), &[])?;
                 return tree::unmark(&directory, MARK);
             }
             if let Some(root) = root_of(&directory) {
@@ -137,6 +143,19 @@ pub fn in_group(name: &Path, argv: &[String]) -> Result<Vec<String>, Failure> {
     Ok(["/bin/sh", "-c", &script, "sh"].map(str::to_owned).into_iter().chain(argv.iter().cloned()).collect())
 }
 
+/// Has what a command starts run in one, where there is that.
+///
+/// # Errors
+/// When it can't be opened.
+pub fn start_in_group(name: &Path, command: &mut Command) -> Result<(), Failure> {
+    let open = |file: PathBuf| File::options().write(true).open(&file).while_to("open", &file);
+    let files = entrances(name)?.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    if !files.is_empty() {
+        sys::enter_before_exec(command, files);
+    }
+    Ok(())
+}
+
 fn entrances(name: &Path) -> Result<Vec<PathBuf>, CgroupError> {
     let directories = find_group(name)?.map(|group| group.directories()).unwrap_or_default();
     Ok(directories.into_iter().map(|directory| directory.join("cgroup.procs")).collect())
@@ -148,17 +167,20 @@ fn entrances(name: &Path) -> Result<Vec<PathBuf>, CgroupError> {
 /// When the machine can't be looked at.
 pub fn find_group(name: &Path) -> Result<Option<Cgroup>, CgroupError> {
     super::check(name)?;
-    let machine = Machine(hierarchy::look()?);
+    Ok(find_on(&Machine(hierarchy::look()?), name))
+}
+
+pub(super) fn find_on(machine: &Machine, name: &Path) -> Option<Cgroup> {
     for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
         let directory = hierarchy.mount.join(systemd::slice_place_of(name));
         if tree::is_marked(&directory, MARK) {
-            return Ok(Some(of_slice(systemd::slice_of(name), directory)));
+            return Some(of_slice(systemd::slice_of(name), directory));
         }
     }
     let trees = machine.trees(&kept(name), &Controller::ALL).into_iter();
     let trees: Vec<Tree> = trees.filter(Tree::has_leaf).collect();
     let is_one = trees.iter().any(|tree| tree::is_marked(&tree.leaf(), MARK));
-    Ok(is_one.then(|| of_trees(trees, name)))
+    is_one.then(|| of_trees(trees, name))
 }
 
 /// What there is of a group whose maker was killed before he could mark it.

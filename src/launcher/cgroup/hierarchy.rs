@@ -22,19 +22,21 @@ pub(super) enum Controller {
     Memory,
     Pids,
     Cpu,
+    Io,
     /// In version 1, where it takes a controller to stop processes.
     Freezer,
 }
 
 impl Controller {
-    pub(super) const ALL: [Self; 4] = [Self::Memory, Self::Pids, Self::Cpu, Self::Freezer];
+    pub(super) const ALL: [Self; 5] = [Self::Memory, Self::Pids, Self::Cpu, Self::Io, Self::Freezer];
 
-    /// As the kernel calls it.
+    /// As the kernel calls it in version 2, and but for one in version 1.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Pids => "pids",
             Self::Cpu => "cpu",
+            Self::Io => "io",
             Self::Freezer => "freezer",
         }
     }
@@ -132,7 +134,11 @@ fn unescaped(text: &str) -> String {
 
 impl Hierarchy {
     pub(super) fn has(&self, controller: Controller) -> bool {
-        self.controllers.contains(controller.name())
+        let name = match (self.version, controller) {
+            (Version::One, Controller::Io) => "blkio",
+            _ => controller.name(),
+        };
+        self.controllers.contains(name)
     }
 
     /// Whether it has a controller by which nslab limits.
@@ -241,6 +247,8 @@ mod tests {
         assert_eq!(own(&found), pairs(&expected));
         assert!(found[1].has(Controller::Cpu) && !found[1].has(Controller::Memory));
         assert!(found[2].has(Controller::Memory) && !found[0].has(Controller::Memory));
+        let found = parse("35 31 0:32 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio\n", "4:blkio:/\n");
+        assert!(found[0].has(Controller::Io));
     }
 
     #[test]

@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What they are all in.
-const PLACE: &str = "nslab/launched";
+const PLACE: &str = "nslab/:launched";
+
+/// What one of them could be called: no process is.
+const BEGUN: &str = "by:";
 
 /// How long what is left of a container may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -70,7 +73,12 @@ pub fn cgroup_of_caller() -> Result<PathBuf, Failure> {
 pub fn remove_left_by_killed() -> Result<usize, CgroupError> {
     let machine = Machine(super::hierarchy::look()?);
     let trees = machine.trees(Path::new(PLACE), &Controller::ALL);
-    remove_left_in(trees.iter().map(Tree::leaf).filter(|place| place.is_dir()))
+    let left = remove_left_in(trees.iter().map(Tree::leaf).filter(|place| place.is_dir()))?;
+    // One may have been killed before there was anything but what its own was to be in.
+    let begun = machine.trees(&Path::new(PLACE).join(BEGUN), &Controller::ALL);
+    let begun: Vec<&Tree> = begun.iter().filter(|tree| tree.is_there()).collect();
+    begun.iter().try_for_each(|tree| tree.remove())?;
+    Ok(left + usize::from(!begun.is_empty()))
 }
 
 /// The same beside a cgroup of such a launcher.

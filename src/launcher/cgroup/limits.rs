@@ -1,8 +1,11 @@
 //! What limits are in the files of a cgroup (Documentation/admin-guide/cgroup-v1 and cgroup-v2.rst in the kernel).
 
+use super::disks::{self, Disk};
 use super::error::CgroupError;
 use super::hierarchy::{Controller, Version};
 use crate::model::container::{Cpus, Limits, MemorySize};
+use std::path::Path;
+use std::{fs, io};
 
 /// In which time a share of processors is counted, in microseconds: the kernel's own default.
 const PERIOD_US: u64 = 100_000;
@@ -17,12 +20,16 @@ pub(super) struct Setting {
     pub(super) value: String,
 }
 
-/// The files to write, in this order. `versions` says which version a controller is in.
+/// The files to write, in this order. `version` says which version a controller is in.
 ///
 /// # Errors
 /// [`CgroupError::SwapAlone`]
-pub(super) fn settings(limits: &Limits, version: impl Fn(Controller) -> Version) -> Result<Vec<Setting>, CgroupError> {
-    let Limits { memory, swap, cpus, pids } = limits;
+pub(super) fn settings(
+    limits: &Limits,
+    version: impl Fn(Controller) -> Version,
+    disks: &[Disk],
+) -> Result<Vec<Setting>, CgroupError> {
+    let Limits { memory, swap, cpus, pids, io_read: _, io_write: _ } = limits;
     let mut settings = Vec::new();
     let mut set = |controller, limit, file, value: String| settings.push(Setting { controller, limit, file, value });
     let is_two = |controller| version(controller) == Version::Two;
@@ -55,12 +62,13 @@ pub(super) fn settings(limits: &Limits, version: impl Fn(Controller) -> Version)
     if let Some(pids) = pids {
         set(Controller::Pids, "pids", "pids.max", pids.to_string());
     }
+    settings.extend(disks::settings(limits, version(Controller::Io), disks));
     Ok(settings)
 }
 
 /// The files that say what is not limited, and no limit is wanted of: all but those of [`settings`].
-pub(super) fn lifted(limits: &Limits, version: impl Fn(Controller) -> Version) -> Vec<Setting> {
-    let Limits { memory, swap, cpus, pids } = limits;
+pub(super) fn lifted(limits: &Limits, version: impl Fn(Controller) -> Version, disks: &[Disk]) -> Vec<Setting> {
+    let Limits { memory, swap, cpus, pids, io_read: _, io_write: _ } = limits;
     let is_two = |controller| version(controller) == Version::Two;
     let mut settings = Vec::new();
     let mut set = |controller, limit, (two, none_two), (one, none_one): (_, &str)| {
@@ -79,6 +87,7 @@ pub(super) fn lifted(limits: &Limits, version: impl Fn(Controller) -> Version) -
     if pids.is_none() {
         set(Controller::Pids, "pids", ("pids.max", "max"), ("pids.max", "max"));
     }
+    settings.extend(disks::lifted(limits, version(Controller::Io), disks));
     settings
 }
 
@@ -96,7 +105,11 @@ pub(super) fn in_order(mut settings: Vec<Setting>, sum_found: Option<u64>) -> Ve
 }
 
 /// The limits that files say; `read` gives what is in one, where there is that.
-pub(super) fn told(version: impl Fn(Controller) -> Version, read: impl Fn(&str) -> Option<String>) -> Limits {
+pub(super) fn told(
+    version: impl Fn(Controller) -> Version,
+    read: impl Fn(&str) -> Option<String>,
+    disks: &[Disk],
+) -> Limits {
     let is_two = |controller| version(controller) == Version::Two;
     let number = |file: &str| read(file)?.trim().parse::<u64>().ok().filter(|number| *number < UNLIMITED);
     let (memory, swap) = if is_two(Controller::Memory) {
@@ -113,11 +126,14 @@ pub(super) fn told(version: impl Fn(Controller) -> Version, read: impl Fn(&str) 
     } else {
         number("cpu.cfs_quota_us").zip(number("cpu.cfs_period_us"))
     };
+    let [io_read, io_write] = disks::told(version(Controller::Io), disks, &read);
     Limits {
         memory: memory.and_then(MemorySize::from_bytes),
         swap: swap.and_then(MemorySize::from_bytes),
         cpus: share.and_then(|(quota, period)| Cpus::from_thousandths(quota.checked_mul(1000)?.checked_div(period)?)),
         pids: number("pids.max").map(|pids| u32::try_from(pids).unwrap_or(u32::MAX)),
+        io_read,
+        io_write,
     }
 }
 
@@ -136,6 +152,9 @@ impl Setting {
 
     /// Whether it takes a limit away.
     pub(super) fn is_none(&self) -> bool {
+        if self.controller == Controller::Io {
+            return disks::is_none(&self.value);
+        }
         ["-1", "max", "max 100000"].contains(&self.value.as_str())
     }
 
@@ -156,7 +175,30 @@ impl Setting {
             (Controller::Cpu, ..) if self.is_none() => {
                 ["-1", "max"].contains(&found.split_whitespace().next().unwrap_or(""))
             }
+            (Controller::Io, ..) => disks::is_met_by(&self.value, found),
             _ => found.trim() == self.value,
+        }
+    }
+
+    /// What is to be written to take it back, where the file said this before.
+    pub(super) fn before(&self, found: &str) -> String {
+        if self.controller == Controller::Io { disks::before(&self.value, found) } else { found.trim().to_owned() }
+    }
+
+    /// Whether it is nslab's to write in a unit of systemd's.
+    pub(super) fn is_beside_systemd(&self) -> bool {
+        self.controller == Controller::Io && disks::is_of_others(&self.value)
+    }
+
+    /// Writes it. A disk that has been taken away needs no limit.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub(super) fn write_to(&self, file: &Path) -> io::Result<()> {
+        let is_of_gone = || self.controller == Controller::Io && disks::is_gone(&self.value);
+        match fs::write(file, &self.value) {
+            Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) && is_of_gone() => Ok(()),
+            result => result,
         }
     }
 }
@@ -166,9 +208,10 @@ pub(super) fn has_swap(swaps: &str) -> bool {
     swaps.lines().count() > 1
 }
 
-/// A limit as a property of a unit of systemd's (org.freedesktop.systemd1(5)); all numbers of 64 bits.
+/// A limit as a property of a unit of systemd's (org.freedesktop.systemd1(5)); all numbers of 64 bits. Those of disks are in
+/// [`disks::properties`].
 pub(super) fn properties(limits: &Limits) -> Vec<(&'static str, u64)> {
-    let Limits { memory, swap, cpus, pids } = limits;
+    let Limits { memory, swap, cpus, pids, io_read: _, io_write: _ } = limits;
     let mut properties = vec![("TasksMax", pids.map_or(u64::MAX, u64::from))];
     properties.extend(memory.map(|memory| ("MemoryMax", memory.bytes())));
     properties.extend(swap.map(|swap| ("MemorySwapMax", swap.bytes())));
@@ -197,11 +240,12 @@ mod tests {
             swap: swap.map(|text| text.parse().unwrap()),
             cpus: Some("0.5".parse().unwrap()),
             pids: Some(64),
+            ..Limits::default()
         }
     }
 
     fn lines(limits: &Limits, version: Version) -> Vec<String> {
-        let settings = settings(limits, |_| version).unwrap();
+        let settings = settings(limits, |_| version, &[]).unwrap();
         settings.into_iter().map(|one| format!("{} {}", one.file, one.value)).collect()
     }
 
@@ -224,12 +268,12 @@ mod tests {
         ];
         assert_eq!(lines(&limits(Some("100M"), Some("10M")), Version::One), expected);
         assert!(!lines(&limits(Some("100M"), None), Version::One).join(" ").contains("memsw"));
-        assert!(matches!(settings(&limits(None, Some("0")), |_| Version::One), Err(CgroupError::SwapAlone)));
+        assert!(matches!(settings(&limits(None, Some("0")), |_| Version::One, &[]), Err(CgroupError::SwapAlone)));
     }
 
     #[test]
     fn memory_is_met_to_the_page() {
-        let setting = &settings(&limits(Some("100001"), None), |_| Version::Two).unwrap()[0];
+        let setting = &settings(&limits(Some("100001"), None), |_| Version::Two, &[]).unwrap()[0];
         assert!(setting.is_met_by("98304\n") && !setting.is_met_by("max\n") && !setting.is_met_by("104858"));
     }
 
@@ -250,9 +294,9 @@ mod tests {
     fn limits_are_read_back_as_they_were_written() {
         let given = limits(Some("100M"), Some("10M"));
         for version in [Version::One, Version::Two] {
-            let written = settings(&given, |_| version).unwrap();
+            let written = settings(&given, |_| version, &[]).unwrap();
             let read = |file: &str| written.iter().find(|one| one.file == file).map(|one| one.value.clone());
-            assert_eq!(told(|_| version, read), given);
+            assert_eq!(told(|_| version, read, &[]), given);
         }
         let one = [
             ("memory.limit_in_bytes", "9223372036854771712"),
@@ -261,27 +305,27 @@ mod tests {
             ("cpu.cfs_period_us", "100000"),
             ("pids.max", "max"),
         ];
-        assert_eq!(told(|_| Version::One, found(Box::leak(Box::new(one)))), Limits::default());
+        assert_eq!(told(|_| Version::One, found(Box::leak(Box::new(one))), &[]), Limits::default());
         let two = [("memory.max", "max"), ("memory.swap.max", "max"), ("cpu.max", "max 100000"), ("pids.max", "max")];
-        assert_eq!(told(|_| Version::Two, found(Box::leak(Box::new(two)))), Limits::default());
-        assert_eq!(told(|_| Version::Two, |_| None), Limits::default());
+        assert_eq!(told(|_| Version::Two, found(Box::leak(Box::new(two))), &[]), Limits::default());
+        assert_eq!(told(|_| Version::Two, |_| None, &[]), Limits::default());
     }
 
     #[test]
     fn what_is_lifted_is_what_is_not_limited() {
-        let all = lifted(&Limits::default(), |_| Version::One);
+        let all = lifted(&Limits::default(), |_| Version::One, &[]);
         let lines: Vec<String> = all.iter().map(|one| format!("{} {}", one.file, one.value)).collect();
         let expected =
             ["memory.limit_in_bytes -1", "memory.memsw.limit_in_bytes -1", "cpu.cfs_quota_us -1", "pids.max max"];
         assert_eq!(lines, expected);
         assert!(all[0].is_met_by("9223372036854771712\n") && !all[0].is_met_by("104857600\n"));
-        assert!(lifted(&limits(Some("1M"), Some("0")), |_| Version::Two).is_empty());
+        assert!(lifted(&limits(Some("1M"), Some("0")), |_| Version::Two, &[]).is_empty());
     }
 
     #[test]
     fn memory_is_never_above_memory_and_swap() {
         let files = |limits: &Limits, sum: u64| -> Vec<&str> {
-            let all = settings(limits, |_| Version::One).unwrap();
+            let all = settings(limits, |_| Version::One, &[]).unwrap();
             in_order(all, Some(sum)).into_iter().map(|one| one.file).take(2).collect()
         };
         let given = limits(Some("100M"), Some("0"));

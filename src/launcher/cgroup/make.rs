@@ -1,5 +1,6 @@
 //! Making a cgroup with its limits: a scope of systemd's, or directories.
 
+use super::disks::Disk;
 use super::error::{CgroupError, While};
 use super::hierarchy::{self, Controller, Hierarchy, Version};
 use super::limits::{self, Setting};
@@ -16,9 +17,11 @@ pub(super) fn scope(
     limits: &Limits,
     root: &Hierarchy,
     settings: &[Setting],
+    disks: &[Disk],
 ) -> Result<Result<Cgroup, String>, CgroupError> {
     let unit = systemd::unit_of(name);
-    let placeholder = match systemd::make(&unit, name, &format!("nslab container {}", name.display()), limits)? {
+    let description = format!("nslab container {}", name.display());
+    let placeholder = match systemd::make(&unit, name, &description, limits, disks)? {
         Asked::Made(placeholder) => placeholder,
         Asked::NobodyThere(why) => return Ok(Err(why)),
     };
@@ -29,6 +32,9 @@ pub(super) fn scope(
             continue;
         }
         let Setting { limit, controller, value, .. } = setting;
+        if setting.is_beside_systemd() && file.exists() {
+            setting.write_to(&file).while_to(&format!("write {value} to"), &file)?;
+        }
         // A user's systemd takes every limit, and has just some of the controllers.
         let found = fs::read_to_string(&file).map_err(|source| match source.kind() {
             std::io::ErrorKind::NotFound => {
@@ -108,7 +114,7 @@ fn limit(tree: &Tree, settings: &[Setting]) -> Result<(), CgroupError> {
     for setting in settings.iter().filter(|setting| tree.controllers.contains(&setting.controller)) {
         let file = tree.leaf().join(setting.file);
         if !is_needless(setting, &file)? {
-            fs::write(&file, &setting.value).while_to(&format!("write {} to", setting.value), &file)?;
+            setting.write_to(&file).while_to(&format!("write {} to", setting.value), &file)?;
         }
     }
     Ok(())

@@ -9,13 +9,14 @@
 //!   root of the hierarchy, for others what was delegated to them. So it is in version 2 without systemd, in version 1, and in
 //!   the mix of both that has an empty tree of version 2, which then serves for starting, killing and waiting.
 //!
-//! Memory and processes are counted always, because `ps` tells them; processors only where they are limited. Swap that the kernel
+//! Memory and processes are counted always, because `ps` tells them; processors and disks only where they are limited. Swap that the kernel
 //! can't count is an error where it was to be limited, unless the machine has none: then nothing can be swapped.
 //!
 //! All of it is for a process with one thread; nothing here leaves another one behind. What is left of a process that was killed
 //! in between is found by [`Cgroup::find`].
 
 mod change;
+mod disks;
 mod entrance;
 mod error;
 mod group;
@@ -28,14 +29,17 @@ mod of_launch;
 mod oom;
 mod systemd;
 mod tree;
+mod usage;
 mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
-pub use group::{enter_group, find_group, group_limits, in_group, remove_group, set_group};
+pub use group::{enter_group, find_group, group_limits, in_group, remove_group, set_group, start_in_group};
 pub use launched::{cgroup_of_caller, remove_left_by_killed};
 pub(super) use of_launch::{Deaths, OfLaunch};
+pub(super) use oom::OutOfMemory;
 pub use oom::{OomCounter, protect_from_oom};
+pub use usage::UsageReader;
 pub(super) use way_out::WaysOut;
 
 use crate::launcher::enclosed::enclosed;
@@ -95,9 +99,10 @@ impl Cgroup {
     pub fn create(name: &Path, limits: &Limits) -> Result<Self, CgroupError> {
         check(name)?;
         let machine = Machine(hierarchy::look()?);
-        let settings = limits::settings(limits, |controller| machine.version(controller))?;
+        let disks = disks::of(limits)?;
+        let settings = limits::settings(limits, |controller| machine.version(controller), &disks)?;
         let why = match machine.systemds_root(&settings) {
-            Some(root) => match make::scope(name, limits, root, &settings)? {
+            Some(root) => match make::scope(name, limits, root, &settings, &disks)? {
                 Ok(made) => return Ok(made),
                 Err(why) => why,
             },
@@ -112,16 +117,19 @@ impl Cgroup {
     /// When the machine can't be looked at.
     pub fn find(name: &Path) -> Result<Option<Self>, CgroupError> {
         check(name)?;
-        let machine = Machine(hierarchy::look()?);
+        Ok(Self::find_on(&Machine(hierarchy::look()?), name))
+    }
+
+    fn find_on(machine: &Machine, name: &Path) -> Option<Self> {
         let unit = systemd::unit_of(name);
         for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
             let directory = hierarchy.mount.join(systemd::place_of(name));
             if directory.is_dir() || group::is_left_slice(name, hierarchy) {
-                return Ok(Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None }));
+                return Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None });
             }
         }
         let trees: Vec<Tree> = machine.trees(name, &Controller::ALL).into_iter().filter(Tree::is_there).collect();
-        Ok((!trees.is_empty()).then(|| Self { kind: Kind::Trees(trees), unified: None }))
+        (!trees.is_empty()).then(|| Self { kind: Kind::Trees(trees), unified: None })
     }
 
     /// What clone3(2) is to be given with CLONE_INTO_CGROUP. Where this is something, process 1 has to be started so, and
@@ -183,7 +191,8 @@ impl Cgroup {
         Ok(Usage { memory_bytes, pids: number("pids.current", "pids.current")? })
     }
 
-    /// Kills everything in it and below it, and waits for the end. Whom the caller has started, it has to wait for as well.
+    /// Kills everything in it and below it, and waits for the end. Whom the caller has started, it has to wait for as well. What
+    /// they write to disks by then is not held back any more.
     ///
     /// # Errors
     /// [`CgroupError::Occupied`] when not all have ended in time, and when the kernel refuses.
@@ -194,6 +203,7 @@ impl Cgroup {
                 vec![members::Place { directory: directory.clone(), version: Version::Two, freezes: false }]
             }
         };
+        self.let_disks_go();
         match members::end(&places, within)? {
             pids if pids.is_empty() => Ok(()),
             pids => Err(CgroupError::Occupied { directory: places[0].directory.clone(), pids }),
@@ -236,12 +246,13 @@ impl Cgroup {
     /// been ended is somebody else's.
     ///
     /// # Errors
-    /// As [`Cgroup::remove`].
+    /// [`CgroupError::Others`] when it does not get empty, and as [`Cgroup::remove`].
     pub fn remove_when_empty(&self, within: Duration) -> Result<(), CgroupError> {
         let deadline = Instant::now() + within;
         loop {
             match self.remove() {
                 Err(CgroupError::Occupied { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
+                Err(CgroupError::Occupied { directory, pids }) => return Err(CgroupError::Others { directory, pids }),
                 result => return result,
             }
         }
@@ -296,7 +307,7 @@ impl Machine {
         let of = |hierarchy: &Hierarchy| {
             let is_used = |one: &Controller| match one {
                 Controller::Memory | Controller::Pids => true,
-                Controller::Cpu => wanted.contains(one) || group::is_of_limited_lab(hierarchy, name),
+                Controller::Cpu | Controller::Io => wanted.contains(one) || group::is_of_limited_lab(hierarchy, name),
                 Controller::Freezer => !has_two,
             };
             let used = Controller::ALL.into_iter().filter(|one| hierarchy.has(*one) && is_used(one));

@@ -1,6 +1,6 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
-use super::{Cgroup, OomCounter, WaysOut, launched};
+use super::{Cgroup, OomCounter, OutOfMemory, WaysOut, launched};
 use crate::launcher::failure::{During, at};
 use crate::launcher::{Failure, Launch, Step};
 use crate::model::container::MemorySize;
@@ -19,8 +19,8 @@ pub(in crate::launcher) struct OfLaunch {
     memory: Option<MemorySize>,
     /// What the container is called.
     name: String,
-    /// How many process 1 has said that were killed.
-    noted: Cell<u64>,
+    /// Who process 1 has said that were killed.
+    noted: Cell<Option<OutOfMemory>>,
 }
 
 impl OfLaunch {
@@ -35,7 +35,7 @@ impl OfLaunch {
         // What can't be removed is no reason not to start: it is not this one's.
         let _ = launched::remove_left(&cgroup);
         let made =
-            Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(0), cgroup };
+            Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(None), cgroup };
         match made.cgroup.oom_counter() {
             Ok(counter) => Ok(Some(Self { counter, ..made })),
             Err(error) => Err(Failure::from(error).after(made.cgroup.remove().map_err(Failure::from))),
@@ -69,27 +69,31 @@ impl OfLaunch {
     }
 
     /// Takes down what process 1 says: systemd may remove a cgroup before it can be looked at here.
-    pub(in crate::launcher) fn note_kills(&self, kills: u64) {
-        self.noted.set(kills);
+    pub(in crate::launcher) fn note(&self, killed: OutOfMemory) {
+        self.noted.set(Some(killed));
     }
 
     /// Ends whoever is left of a container that has ended, and removes it. Returns what there is to say of it.
     pub(in crate::launcher) fn finish(self) -> Result<Option<String>, Failure> {
-        let counted = self.counter.as_ref().and_then(|counter| counter.kills().ok()).unwrap_or(0);
-        let kills = counted.max(self.noted.get());
+        let counted = self.counter.as_ref().and_then(OutOfMemory::told);
+        let killed = counted.into_iter().chain(self.noted.get()).max_by_key(|killed| killed.kills);
         self.cgroup.end(END)?;
         at("while the cgroup is removed")?;
         self.cgroup.remove()?;
-        Ok((kills > 0).then(|| self.of_kills(kills)))
+        Ok(killed.map(|killed| self.of(killed)))
     }
 
-    fn of_kills(&self, kills: u64) -> String {
-        words(&self.name, kills, self.memory)
+    fn of(&self, killed: OutOfMemory) -> String {
+        words(&self.name, killed, self.memory)
     }
 }
 
-fn words(name: &str, kills: u64, memory: Option<MemorySize>) -> String {
-    let limit = memory.map(|memory| format!(" (limit {memory})")).unwrap_or_default();
+fn words(name: &str, killed: OutOfMemory, memory: Option<MemorySize>) -> String {
+    let OutOfMemory { kills, is_for_others } = killed;
+    let limit = match (is_for_others, memory) {
+        (true, _) => " (not for a limit of its own)".to_owned(),
+        (false, memory) => memory.map(|memory| format!(" (limit {memory})")).unwrap_or_default(),
+    };
     let whom = if kills == 1 { String::new() } else { format!("{kills} processes ") };
     format!("{name}: {whom}killed, out of memory{limit}")
 }
@@ -112,7 +116,8 @@ impl Deaths {
 
     /// What there is to say to who has waited for a command that was killed.
     pub(in crate::launcher) fn words(&self, command: &str) -> Option<String> {
-        let kills = self.counter.kills().ok()?.saturating_sub(self.before);
-        (kills > 0).then(|| words(command, kills, self.memory))
+        let killed = OutOfMemory::told(&self.counter)?;
+        let kills = killed.kills.saturating_sub(self.before);
+        (kills > 0).then(|| words(command, OutOfMemory { kills, ..killed }, self.memory))
     }
 }

@@ -1,9 +1,9 @@
 //! Being killed for want of memory: counting it, and who is not to be.
 
 use super::hierarchy::Version;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -15,14 +15,27 @@ pub(super) fn file(version: Version) -> &'static str {
     }
 }
 
-/// How many processes of a cgroup the kernel has killed for want of memory. It is opened where the cgroup can be seen, and can
-/// be read wherever the open file gets to.
+/// The files that count how often an own limit did not let memory be had. Version 2 counts in its one file how often that was the
+/// end of somebody; version 1 counts what could be written back as well.
+const REFUSALS_ONE: [&str; 2] = ["memory.failcnt", "memory.memsw.failcnt"];
+
+/// How many processes of a cgroup the kernel has killed for want of memory, and by whose limit. It is opened where the cgroup can be
+/// seen, and can be read wherever the open files get to.
 #[derive(Debug)]
-pub struct OomCounter(File);
+pub struct OomCounter {
+    kills: File,
+    version: Version,
+    refusals: Vec<File>,
+}
 
 impl OomCounter {
     pub(super) fn open(cgroup: &Path, version: Version) -> io::Result<Self> {
-        File::open(cgroup.join(file(version))).map(Self)
+        let refusals = match version {
+            // A kernel that does not count swap lacks one.
+            Version::One => REFUSALS_ONE.iter().filter_map(|name| File::open(cgroup.join(name)).ok()).collect(),
+            Version::Two => Vec::new(),
+        };
+        Ok(Self { kills: File::open(cgroup.join(file(version)))?, version, refusals })
     }
 
     /// How many until now.
@@ -30,35 +43,49 @@ impl OomCounter {
     /// # Errors
     /// When the cgroup has been removed (ENODEV), or the kernel does not count (before 4.13).
     pub fn kills(&self) -> io::Result<u64> {
-        let mut text = [0; 1024];
-        let bytes = self.0.read_at(&mut text, 0)?;
-        parse(&text[..bytes]).ok_or_else(|| io::Error::from_raw_os_error(nix::libc::ENODATA))
+        line(&read(&self.kills)?, "oom_kill").ok_or_else(|| io::Error::from_raw_os_error(nix::libc::ENODATA))
+    }
+
+    /// Whether those can't have been killed for the cgroup's own limit, because that was never met: but for one that it is in,
+    /// or for the machine's memory.
+    pub fn is_for_others(&self) -> bool {
+        let count = match self.version {
+            Version::Two => read(&self.kills).ok().and_then(|text| line(&text, "oom")),
+            Version::One => {
+                let counts = self.refusals.iter().map(|file| read(file).ok()?.trim().parse::<u64>().ok());
+                counts.reduce(|sum, count| Some(sum?.saturating_add(count?))).flatten()
+            }
+        };
+        count == Some(0)
     }
 }
 
-impl AsFd for OomCounter {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
-    }
+fn read(file: &File) -> io::Result<String> {
+    let mut text = [0; 1024];
+    let bytes = file.read_at(&mut text, 0)?;
+    Ok(String::from_utf8_lossy(&text[..bytes]).into_owned())
 }
 
-impl From<OwnedFd> for OomCounter {
-    /// What was handed on as an open file.
-    fn from(file: OwnedFd) -> Self {
-        Self(file.into())
-    }
+/// What a line `NAME N` says.
+fn line(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
-impl From<OomCounter> for OwnedFd {
-    fn from(counter: OomCounter) -> Self {
-        counter.0.into()
-    }
+/// Who was killed of a container for want of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::launcher) struct OutOfMemory {
+    /// How many.
+    pub(in crate::launcher) kills: u64,
+    /// Whether not for its own limit.
+    pub(in crate::launcher) is_for_others: bool,
 }
 
-/// The line `oom_kill N`.
-pub(super) fn parse(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+impl OutOfMemory {
+    /// What a counter says; `None` where nobody was killed.
+    pub(in crate::launcher) fn told(counter: &OomCounter) -> Option<Self> {
+        let kills = counter.kills().ok().filter(|kills| *kills > 0)?;
+        Some(Self { kills, is_for_others: counter.is_for_others() })
+    }
 }
 
 const SCORE: &str = "/proc/self/oom_score_adj";
@@ -89,8 +116,9 @@ mod tests {
 
     #[test]
     fn both_versions_count() {
-        assert_eq!(parse(b"low 0\nhigh 0\nmax 7\noom 2\noom_kill 3\noom_group_kill 1\n"), Some(3));
-        assert_eq!(parse(b"oom_kill_disable 0\nunder_oom 0\noom_kill 1\n"), Some(1));
-        assert_eq!(parse(b"oom_kill_disable 0\nunder_oom 0\n"), None);
+        let two = "low 0\nhigh 0\nmax 7\noom 2\noom_kill 3\noom_group_kill 1\n";
+        assert_eq!((line(two, "oom_kill"), line(two, "oom")), (Some(3), Some(2)));
+        assert_eq!(line("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n", "oom_kill"), Some(1));
+        assert_eq!(line("oom_kill_disable 0\nunder_oom 0\n", "oom_kill"), None);
     }
 }

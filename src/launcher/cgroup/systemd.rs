@@ -3,13 +3,16 @@
 //! Where systemd is the first process, the tree of version 2 is its own, and others are to ask it for a part. A scope goes by
 //! itself when nobody is in it any more.
 
+use super::disks::{self, Disk};
 use super::error::CgroupError;
 use crate::launcher::sys::{self, Doubled};
+use crate::model::OF_NO_LAB;
 use crate::model::container::Limits;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, geteuid, pause};
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -61,7 +64,8 @@ pub(super) fn slice_place_of(name: &Path) -> PathBuf {
 /// The lab that a cgroup's name is of a node of, where root has it.
 pub(super) fn lab_of(name: &Path) -> Option<&Path> {
     let lab = name.parent().filter(|_| geteuid().is_root())?;
-    (lab.components().count() == 2 && !lab.ends_with("launched")).then_some(lab)
+    let is_lab = |group: &OsStr| !group.as_encoded_bytes().starts_with(OF_NO_LAB.as_bytes());
+    (lab.components().count() == 2 && lab.file_name().is_some_and(is_lab)).then_some(lab)
 }
 
 /// The slice that a scope is in: its lab's; or for those of none, one that is there anyway, because systemd does not remove one
@@ -133,7 +137,13 @@ pub(super) enum Asked {
 /// Has systemd make a scope with these limits, and waits until a process is in it.
 ///
 /// It is spoken to on this thread alone: when this returns, there is no other one, and the process may be cloned.
-pub(super) fn make(unit: &str, name: &Path, description: &str, limits: &Limits) -> Result<Asked, CgroupError> {
+pub(super) fn make(
+    unit: &str,
+    name: &Path,
+    description: &str,
+    limits: &Limits,
+    disks: &[Disk],
+) -> Result<Asked, CgroupError> {
     in_runtime(&format!("make {unit}"), async {
         let connection = match connect().await {
             Ok(connection) => connection,
@@ -151,8 +161,9 @@ pub(super) fn make(unit: &str, name: &Path, description: &str, limits: &Limits) 
             // One whose processes were killed is not to stay as a unit that has failed.
             ("CollectMode", Variant::from("inactive-or-failed")),
         ];
-        properties
-            .extend(super::limits::properties(limits).into_iter().map(|(name, value)| (name, Variant::from(value))));
+        properties.extend(variants(super::limits::properties(limits)));
+        let of_disks = disks::properties(limits, disks).into_iter().filter(|(_, each)| !each.is_empty());
+        properties.extend(variants(of_disks));
         let auxiliary: Vec<(&str, Vec<(&str, Variant<'_>)>)> = Vec::new();
         let action = format!("make {unit}");
         match call(&connection, "StartTransientUnit", &(unit, "fail", properties, auxiliary)).await {
@@ -224,16 +235,22 @@ pub(super) fn make_slice(slice: &str, description: &str) -> Result<(), CgroupErr
 }
 
 /// Has systemd hold a unit to these limits, until it is stopped.
-pub(super) fn set_properties(unit: &str, limits: &Limits) -> Result<(), CgroupError> {
+pub(super) fn set_properties(unit: &str, limits: &Limits, disks: &[Disk]) -> Result<(), CgroupError> {
     let action = format!("limit {unit}");
     in_runtime(&action, async {
         let failed = |source| CgroupError::Bus { action: action.clone(), source };
         let connection = connect().await.map_err(failed)?;
-        let properties = super::limits::all_properties(limits);
-        let properties: Vec<(&str, Variant<'_>)> =
-            properties.into_iter().map(|(name, value)| (name, Variant::from(value))).collect();
+        // With no disk at all, systemd takes the limits of all away (it keeps those of disks that it is not told of).
+        let of_disks = variants(disks::properties(limits, disks));
+        let properties: Vec<_> = variants(super::limits::all_properties(limits)).chain(of_disks).collect();
         call(&connection, "SetUnitProperties", &(unit, true, properties)).await.map_err(failed)
     })
+}
+
+fn variants<'v, T: Into<Variant<'v>>>(
+    properties: impl IntoIterator<Item = (&'static str, T)>,
+) -> impl Iterator<Item = (&'static str, Variant<'v>)> {
+    properties.into_iter().map(|(name, value)| (name, value.into()))
 }
 
 /// Waits until something is so that systemd was asked for; returns whether it is.
@@ -326,7 +343,7 @@ mod tests {
     fn a_unit_is_named_as_systemd_escapes_paths() {
         for (name, unit) in [
             ("nslab/two-node/net1", "nslab-two\\x2dnode-net1.scope"),
-            ("nslab/launched/4711", "nslab-launched-4711.scope"),
+            ("nslab/:launched/4711", "nslab-:launched-4711.scope"),
             ("nslab/a.b/c_d", "nslab-a.b-c_d.scope"),
             (".x/é", "\\x2ex-\\xc3\\xa9.scope"),
         ] {

@@ -7,6 +7,7 @@
 use super::error::{CgroupError, While};
 use super::hierarchy::{Controller, Version};
 use super::members;
+use crate::fault;
 use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use std::fs;
@@ -19,6 +20,9 @@ const MARKS: [&str; 2] = ["trusted.nslab", "user.nslab"];
 
 /// How often it is begun anew because somebody else removed something meanwhile.
 const ATTEMPTS: u32 = 100;
+
+/// Of the cgroup that nslab's topmost one is made in: that it is about to be made, and is nslab's as soon as it is there.
+const MAKING: &str = ".making";
 
 /// A delegated cgroup's own processes, which can't be in it while there are limited ones below: they wait in one beside.
 const CALLERS: &str = "nslab-callers";
@@ -79,9 +83,18 @@ impl Tree {
     pub(super) fn make_parents(&self) -> Result<(), CgroupError> {
         let mut enabled = self.enable(&self.base)?;
         for directory in self.parents().iter().rev() {
+            let is_topmost = directory.parent() == Some(&self.base);
+            if is_topmost && !directory.exists() {
+                // Where that is refused, one that is cut off stays, and nothing else.
+                let _ = mark(&self.base, MAKING);
+            }
             if make(directory)? || is_cut_off(directory) {
+                fault::point(|| "before the cgroup is nslab's".into());
                 mark(directory, "")?;
                 count_those_below(directory)?;
+            }
+            if is_topmost {
+                unmark(&self.base, MAKING)?;
             }
             for controller in enabled {
                 mark(directory, &format!(".{}", controller.name()))?;
@@ -147,8 +160,11 @@ impl Tree {
                 Err(error) if !is_gone(&error) => return Err(error).while_to("remove", &directory),
                 _ => {}
             }
-            if directory.parent() == Some(&self.base) && self.version == Version::Two {
-                self.give_back(&enabled)?;
+            if directory.parent() == Some(&self.base) {
+                unmark(&self.base, MAKING)?;
+                if self.version == Version::Two {
+                    self.give_back(&enabled)?;
+                }
             }
         }
         Ok(())
@@ -244,11 +260,11 @@ pub(super) fn is_marked(directory: &Path, what: &str) -> bool {
     MARKS.iter().any(|kind| getxattr(directory, format!("{kind}{what}"), &mut [0_u8; 8][..]).is_ok())
 }
 
-/// Whether there is a cgroup in one of nslab's that nobody has marked, with nobody and nothing in it.
+/// Whether there is a cgroup in one of nslab's, or one that was about to be, that nobody has marked, with nobody and nothing in it.
 fn is_cut_off(directory: &Path) -> bool {
     let has_nothing = || members::below(directory).is_ok_and(|below| below.is_empty());
     let has_nobody = || members::of(directory).is_ok_and(|pids| pids.is_empty());
-    let is_in_nslabs = || directory.parent().is_some_and(|parent| is_marked(parent, ""));
+    let is_in_nslabs = || directory.parent().is_some_and(|parent| is_marked(parent, "") || is_marked(parent, MAKING));
     directory.is_dir() && !is_marked(directory, "") && is_in_nslabs() && has_nothing() && has_nobody()
 }
 

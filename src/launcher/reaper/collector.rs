@@ -2,6 +2,7 @@
 
 use super::recording::{self, Recording};
 use crate::launcher::attach::{Asked, Server};
+use crate::launcher::cgroup::OutOfMemory;
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::handshake::Ended;
 use crate::launcher::log::Log;
@@ -108,9 +109,9 @@ impl Collector {
     }
 
     /// Collects what is left, and writes down how the container ended.
-    pub(super) fn end(mut self, ended: Ended, out_of_memory: bool) {
+    pub(super) fn end(mut self, ended: Ended, killed: Option<OutOfMemory>) {
         while self.is_open && self.read() {}
-        let record = recording::end_record(ended, out_of_memory, self.log.lost());
+        let record = recording::end_record(ended, killed, self.log.lost());
         recording::end(&self.directory, self.end, &record);
         self.joined.end(ended);
     }

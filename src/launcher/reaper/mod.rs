@@ -8,6 +8,7 @@ mod recording;
 
 pub(super) use recording::Recording;
 
+use super::cgroup::OutOfMemory;
 use super::failure::{During, Failure, Step};
 use super::handshake::{Channel, Ended, FromInside};
 use super::launch::{Launch, Output};
@@ -86,12 +87,12 @@ impl Reaper {
     }
 
     /// Sees the command to its end, and says how it did. `channel` is that to a process outside which waits; where it has ended,
-    /// so does the container. `out_of_memory` is asked at the end.
+    /// so does the container. `killed` is asked at the end.
     pub(super) fn run(
         self,
         payload: Pid,
         channel: Option<&Channel>,
-        out_of_memory: impl FnOnce() -> bool,
+        killed: impl FnOnce() -> Option<OutOfMemory>,
     ) -> Result<Ended, Failure> {
         let Self { signals, streams } = self;
         // A key or a signal to the caller's process group reaches the command directly, and outside, which passes it on.
@@ -117,7 +118,7 @@ impl Reaper {
         };
         if let Some(collector) = collector {
             family.end();
-            collector.end(ended, out_of_memory());
+            collector.end(ended, killed());
         }
         drop(kept);
         Ok(ended)

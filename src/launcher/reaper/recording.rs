@@ -2,6 +2,7 @@
 //! writes down what is printed and how it ended.
 
 use crate::launcher::attach;
+use crate::launcher::cgroup::OutOfMemory;
 use crate::launcher::enclosed::enclosed;
 use crate::launcher::failure::{During, Failure, Step};
 use crate::launcher::handshake::Ended;
@@ -89,8 +90,9 @@ pub(super) fn end(directory: impl AsFd, file: OwnedFd, record: &EndRecord) {
 }
 
 /// The record of an end that is now.
-pub(super) fn end_record(ended: Ended, out_of_memory: bool, log_bytes_lost: u64) -> EndRecord {
-    EndRecord { ended, out_of_memory, ended_at_unix_s: unix_s(), log_bytes_lost }
+pub(super) fn end_record(ended: Ended, killed: Option<OutOfMemory>, log_bytes_lost: u64) -> EndRecord {
+    let (out_of_memory, for_others_limit) = (killed.is_some(), killed.is_some_and(|killed| killed.is_for_others));
+    EndRecord { ended, out_of_memory, for_others_limit, ended_at_unix_s: unix_s(), log_bytes_lost }
 }
 
 impl Recording {

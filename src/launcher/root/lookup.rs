@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 1000;
 const MOST_LINKS: u32 = 40;
 
 /// Opens what is at a path, for nothing but to refer to it (O_PATH).
-pub(super) fn find(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
+pub(in crate::launcher) fn find(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
     if fault::lacks("openat2") {
         return walk(root, path);
     }

@@ -25,6 +25,7 @@ pub(super) mod volumes;
 
 pub use layer::remove as remove_written;
 pub(super) use layer::{Prepared, prepare};
+pub(super) use lookup::find;
 pub(super) use volumes::Volumes;
 
 use super::failure::{During, Failure, Step};

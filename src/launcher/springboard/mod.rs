@@ -16,11 +16,17 @@ use std::convert::Infallible;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// The program, in memory.
 #[derive(Debug)]
 pub(super) struct Springboard(File);
+
+impl AsFd for Springboard {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Springboard {
     /// Writes it; `None` where the machine has no program in memory executed (vm.memfd_noexec), or its processor is none that

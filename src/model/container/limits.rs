@@ -1,5 +1,6 @@
 //! What a container may use (cgroups(7)).
 
+use super::io::IoRate;
 use serde::{Deserialize, Serialize};
 
 /// Limits; what is `None` is not limited.
@@ -14,6 +15,10 @@ pub struct Limits {
     pub cpus: Option<Cpus>,
     /// Processes and threads (pids.max).
     pub pids: Option<u32>,
+    /// What is read of each disk (io.max; blkio.throttle.read_bps_device).
+    pub io_read: Option<IoRate>,
+    /// What is written to each disk (io.max; blkio.throttle.write_bps_device).
+    pub io_write: Option<IoRate>,
 }
 
 impl Limits {
@@ -24,14 +29,17 @@ impl Limits {
 }
 
 impl std::fmt::Display for Limits {
-    /// As people say it: `memory 100 MB, swap 0 B, 0.5 processors, 64 processes`, or `no limit`.
+    /// As people say it: `memory 100 MB, swap 0 B, 0.5 processors, 64 processes, reading 10 MB/s, writing 5 MB/s`, or
+    /// `no limit`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { memory, swap, cpus, pids } = self;
+        let Self { memory, swap, cpus, pids, io_read, io_write } = self;
         let words = [
             memory.map(|memory| format!("memory {memory}")),
             swap.map(|swap| format!("swap {swap}")),
             cpus.map(|cpus| format!("{cpus} processors")),
             pids.map(|pids| format!("{pids} processes")),
+            io_read.map(|rate| format!("reading {rate}")),
+            io_write.map(|rate| format!("writing {rate}")),
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
         f.write_str(if words.is_empty() { "no limit" } else { "" })?;
@@ -50,6 +58,10 @@ pub struct LimitsChange {
     pub cpus: Option<Option<Cpus>>,
     /// Processes and threads.
     pub pids: Option<Option<u32>>,
+    /// What is read of each disk.
+    pub io_read: Option<Option<IoRate>>,
+    /// What is written to each disk.
+    pub io_write: Option<Option<IoRate>>,
 }
 
 impl LimitsChange {
@@ -61,12 +73,14 @@ impl LimitsChange {
     /// What the limits are then.
     #[must_use]
     pub fn apply(&self, to: &Limits) -> Limits {
-        let Self { memory, swap, cpus, pids } = self;
+        let Self { memory, swap, cpus, pids, io_read, io_write } = self;
         Limits {
             memory: memory.unwrap_or(to.memory),
             swap: swap.unwrap_or(to.swap),
             cpus: cpus.unwrap_or(to.cpus),
             pids: pids.unwrap_or(to.pids),
+            io_read: io_read.unwrap_or(to.io_read),
+            io_write: io_write.unwrap_or(to.io_write),
         }
     }
 }
@@ -221,6 +235,18 @@ mod tests {
         let written = "104857600".parse::<MemorySize>().unwrap().to_string();
         assert_eq!(written, "100 MB");
         assert_eq!(written.parse::<MemorySize>().unwrap().bytes(), 100 << 20);
+    }
+
+    #[test]
+    fn limits_that_were_written_down_before_there_were_these_can_be_read() {
+        let before = r#"{"memory": "100 MB", "swap": null, "cpus": "0.5", "pids": 64}"#;
+        let limits: Limits = serde_json::from_str(before).unwrap();
+        assert_eq!((limits.pids, limits.io_read, limits.io_write), (Some(64), None, None));
+        let change = LimitsChange { io_write: Some("5MB/s".parse().ok()), pids: Some(None), ..LimitsChange::default() };
+        let changed = change.apply(&limits);
+        assert_eq!(changed.to_string(), "memory 100 MB, 0.5 processors, writing 5 MB/s");
+        let again: Limits = serde_json::from_str(&serde_json::to_string(&changed).unwrap()).unwrap();
+        assert_eq!(again, changed);
     }
 
     #[test]

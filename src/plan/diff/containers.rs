@@ -9,8 +9,9 @@ use crate::plan::types::{Op, Reason, Stage};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// One that runs and is as it is to be stays, and where it just is to have other limits, gets them; one that has ended is started again, one that is to be another one is stopped
-/// before. Gives back the namespaces of those that are started.
+/// One that runs and is as it is to be stays, and where it just is to have other limits, gets them; one that has ended is started
+/// again, one that is to be another one, or to have a volume that is made anew, is stopped before. Gives back the namespaces of
+/// those that are started.
 pub(super) fn steps<'a>(world: &World<'a>, new_volumes: &HashSet<&Path>, steps: &mut Steps) -> HashSet<&'a PinName> {
     let mut started = HashSet::new();
     for wanted in &world.desired.containers {
@@ -25,6 +26,7 @@ pub(super) fn steps<'a>(world: &World<'a>, new_volumes: &HashSet<&Path>, steps: 
             continue;
         }
         if let Some(was) = there.and_then(|there| there.started_as.as_ref()).filter(|_| runs && is_in_place)
+            && !has_new_volume
             && with_limits_of(was, wanted) == *wanted
         {
             let [undo, limit] = [was, wanted].map(|of| Op::LimitContainer(Box::new(of.clone())));

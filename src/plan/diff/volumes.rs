@@ -33,11 +33,15 @@ pub(super) fn steps<'a>(world: &World<'a>, steps: &mut Steps) -> HashSet<&'a Pat
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{resources, up};
     use crate::desired::Resources;
+    use crate::desired::samples::{container, node, spec};
+    use crate::model::container::{Mount, MountKind, Root};
     use crate::model::{Propagation, Volume, VolumeKind, VolumeLimits};
     use crate::observed::Observed;
     use crate::plan::simulator::Machine;
     use crate::plan::{Made, Op, Plan, destroy, diff};
+    use crate::spec::Node;
 
     fn volume(at: &str) -> Volume {
         Volume {
@@ -71,6 +75,33 @@ mod tests {
         assert_eq!(machine.observed, Observed::default());
         assert_eq!(destroy(&made, &machine.observed).0, Plan::default());
     }
+
+    #[test]
+    fn one_that_vanished_is_made_anew_and_who_has_it_is_started_again() {
+        let mut spec = spec("lab");
+        spec.nodes.push(Node { container: Some(container(&["sleep"])), ..node("zion") });
+        let mut desired = Resources { volumes: vec![volume("/a")], ..resources(&spec) };
+        let Root::Own(root) = &mut desired.containers[0].container.root else { panic!("it has one") };
+        let kind = MountKind::Volume {
+            namespace: "/run/nslab/labs/lab/volumes".into(),
+            path: "/a".into(),
+            read_only: false,
+            propagation: Propagation::Private,
+        };
+        root.mounts.push(Mount { target: "/shared".into(), kind });
+        let (mut machine, made) = up(&desired, &[]);
+        assert_eq!(diff(&desired, &made, &machine.observed), Ok(Plan::default()));
+        machine.observed.volumes.clear();
+        let mut limited = desired.clone();
+        limited.containers[0].container.limits.pids = Some(7);
+        for wanted in [&desired, &limited] {
+            let plan = diff(wanted, &made, &machine.observed).unwrap();
+            let ops: Vec<&Op> = plan.steps.iter().map(|step| &step.op).collect();
+            let [was, is] = [&desired, wanted].map(|of| Box::new(of.containers[0].clone()));
+            assert_eq!(ops, [&Op::StopContainer(was), &Op::AddVolume(volume("/a")), &Op::StartContainer(is)]);
+        }
+    }
+
     #[test]
     fn the_namespace_of_the_last_one_goes_though_it_is_empty() {
         let made = Made { resources: of("/a"), ..Made::default() };

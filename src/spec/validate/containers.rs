@@ -8,7 +8,7 @@ use crate::model::container::{
 };
 use crate::spec::error::Problems;
 use crate::spec::field::Field;
-use crate::spec::raw_container::{Capabilities, RawContainer, RawLimits, RawVariable, Rootfs};
+use crate::spec::raw_container::{Capabilities, RawContainer, RawIo, RawLimits, RawVariable, Rootfs};
 use crate::spec::{FromImage, NodeContainer, VolumeMount};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -244,12 +244,18 @@ pub(super) fn check_bare(def: &NodeDef<'_>, problems: &mut Problems) -> Limits {
 }
 
 pub(super) fn check_limits(field: &Field<RawLimits>, problems: &mut Problems) -> Limits {
-    let Some(RawLimits { memory, swap, cpus, pids }) = &field.value else { return Limits::default() };
+    let Some(RawLimits { memory, swap, cpus, pids, io }) = &field.value else { return Limits::default() };
+    let (read, write) = match value(io.as_ref()) {
+        Some(RawIo { read, write }) => (read.as_ref(), write.as_ref()),
+        None => (None, None),
+    };
     let limits = Limits {
         memory: value(memory.as_ref()).copied(),
         swap: value(swap.as_ref()).copied(),
         cpus: value(cpus.as_ref()).copied(),
         pids: value(pids.as_ref()).copied(),
+        io_read: value(read).copied(),
+        io_write: value(write).copied(),
     };
     if let (Some(field), Some(memory)) = (memory, limits.memory)
         && MemorySize::bytes(memory) < LEAST_MEMORY_BYTES

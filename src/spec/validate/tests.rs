@@ -355,7 +355,7 @@ nodes:
       tmpfs: [/b]
       cap_add: [ALMIGHTY]
       privileged: true
-      limits: {memory: 100Q, swap: 1G, cpus: 0, pids: 0}
+      limits: {memory: 100Q, swap: 1G, cpus: 0, pids: 0, io: {read: 10Mbit/s, write: 0, wirte: 1M}}
       terminal: maybe
       rootFS: x
   b: {container: {command: [a]}}
@@ -385,6 +385,9 @@ nodes:
             "15:24: `100Q` is no amount of memory: write a whole number with its unit, as in 512K, 100M or 2G",
             "15:46: `0` is no number of processors: write one from 0.01 on with at most three decimals, as in 0.5 or 2",
             "15:55: a container with this can run nothing: write at least 1",
+            "15:69: `10Mbit/s` is no rate at which a disk is read or written: write a whole number of bytes in a second with its unit, from 1KB/s on, as in 512KB/s or 10MB/s",
+            "15:86: `0` is no rate at which a disk is read or written: write a whole number of bytes in a second with its unit, from 1KB/s on, as in 512KB/s or 10MB/s",
+            "15:89: unknown key `wirte`: did you mean `write`? known here are read, write",
             "16:17: found a text: write true or false",
             "17:7: unknown key `rootFS`: did you mean `rootfs`? known here are rootfs, image, keep, command, hostname, env, workdir, user, user_namespace, read_only, binds, tmpfs, mounts, cap_add, cap_drop, privileged, limits, terminal",
             "18:18: `rootfs` or `image` is missing: add one",
@@ -418,7 +421,7 @@ nodes:
       tmpfs: [/tmp]
       cap_add: [cap_net_admin, NET_RAW]
       cap_drop: [all]
-      limits: {memory: 100M, cpus: 0.5, pids: 64}
+      limits: {memory: 100M, cpus: 0.5, pids: 64, io: {read: 10MB/s, write: 5242880}}
       user_namespace: true
   b: {container: {rootfs: host, command: [/bin/sleep, '9'], user: '1:2', hostname: zion, privileged: true, terminal: true}}
 ";
@@ -441,7 +444,14 @@ nodes:
     assert_eq!((a.user, b.user), (User::Ids { uid: 1000, gid: 1000 }, User::Ids { uid: 1, gid: 2 }));
     let capabilities = [Capability::NetAdmin, Capability::NetRaw].into();
     assert_eq!((a.rights, b.rights), (Rights::Confined { capabilities }, Rights::Privileged));
-    let limits = Limits { memory: "100M".parse().ok(), swap: None, cpus: "0.5".parse().ok(), pids: Some(64) };
+    let limits = Limits {
+        memory: "100M".parse().ok(),
+        swap: None,
+        cpus: "0.5".parse().ok(),
+        pids: Some(64),
+        io_read: "10M".parse().ok(),
+        io_write: "5MiB/s".parse().ok(),
+    };
     assert_eq!((a.limits, b.limits), (limits, Limits::default()));
     assert_eq!((b.root.source, b.root.writes), (RootSource::Host, Writes::Layer));
     assert_eq!((a.hostname, b.hostname.as_deref()), (None, Some("zion")));

@@ -60,7 +60,7 @@ impl Cgroups {
             sh(&format!(
                 "mkdir {place}; mount {kind} none {WHOLE}; mkdir {WHOLE}/{name}
                  if grep -qw memory {WHOLE}/cgroup.controllers 2> /dev/null; then
-                     echo +memory +pids +cpu > {WHOLE}/cgroup.subtree_control; fi
+                     echo +memory +pids +cpu +io > {WHOLE}/cgroup.subtree_control; fi
                  mount --bind {WHOLE}/{name} {place}; umount {WHOLE}",
                 place = place.display()
             ));
@@ -103,7 +103,7 @@ impl Cgroups {
 }
 
 /// The controllers that nslab uses.
-const USED: [&str; 4] = ["memory", "pids", "cpu", "freezer"];
+const USED: [&str; 5] = ["memory", "pids", "cpu", "blkio", "freezer"];
 
 impl Drop for Cgroups {
     fn drop(&mut self) {

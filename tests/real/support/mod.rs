@@ -44,6 +44,7 @@ pub(crate) mod run;
 mod snapshot;
 pub(crate) mod street;
 pub(crate) mod terminal;
+pub(crate) mod tmux;
 pub(crate) mod traffic;
 pub(crate) mod walk;
 
