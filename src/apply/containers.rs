@@ -44,7 +44,7 @@ impl HostEffects {
     /// # Cancel safety
     /// What was begun goes on; it is ended by who starts or stops the container next.
     pub(super) async fn start_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
-        self.stop_container(of).await?;
+        self.clear_container(of).await?;
         let failed = |source| EffectError::Container { node: of.node.to_string(), action: "start", source };
         let io = |source: std::io::Error| failed(failure("make what is written down of it", &source));
         directory::make_all(&of.directory).map_err(io)?;
@@ -72,6 +72,13 @@ impl HostEffects {
     /// # Cancel safety
     /// Done again, it goes on.
     pub(super) async fn stop_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
+        self.clear_container(of).await?;
+        let failed = |source| EffectError::Container { node: of.node.to_string(), action: "stop", source };
+        remove_left_slice(of.cgroup.clone()).await.map_err(failed)
+    }
+
+    /// The same, while others of the lab are started.
+    async fn clear_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
         let failed = |source| EffectError::Container { node: of.node.to_string(), action: "stop", source };
         let record = Record::read(&of.directory).ok().flatten();
         if let Some(running) = record.and_then(|record| record.running) {
@@ -82,7 +89,7 @@ impl HostEffects {
         let (name, value) = self.container_step(&of.node);
         self.host().end_with_environment(&of.netns.name, name, &value).await?;
         fault::chance()?;
-        remove_cgroup(of.cgroup.clone()).await.map_err(failed)?;
+        remove_only_cgroup(of.cgroup.clone()).await.map_err(failed)?;
         remove_written(of.container.root.clone()).await.map_err(failed)?;
         forget(&of.directory).map_err(|error| failed(failure("remove what is written down of it", &error)))?;
         fault::point(|| "after forgetting the container".into());
@@ -136,6 +143,16 @@ async fn end(running: launcher::Running, cgroup: PathBuf, grace: Duration) -> Re
 /// # Cancel safety
 /// What was begun is done to its end.
 pub async fn remove_cgroup(name: PathBuf) -> Result<(), Failure> {
+    remove_only_cgroup(name.clone()).await?;
+    remove_left_slice(name).await
+}
+
+async fn remove_left_slice(name: PathBuf) -> Result<(), Failure> {
+    let removed = tokio::task::spawn_blocking(move || Ok(launcher::remove_left_slice(&name)?));
+    removed.await.unwrap_or_else(|_| Err(ended("remove the slice of the container's lab")))
+}
+
+async fn remove_only_cgroup(name: PathBuf) -> Result<(), Failure> {
     let removed = tokio::task::spawn_blocking(move || match Cgroup::find(&name)? {
         Some(cgroup) => Ok(cgroup.remove_when_empty(GRACE)?),
         None => Ok(()),

@@ -125,7 +125,10 @@ pub(super) fn among(lab: &LabName, node: &NodeName, containers: Vec<NodeContaine
 }
 
 /// What a shell adds to a signal's number.
-const SIGNALLED: u8 = 128;
+const SIGNALLED: i32 = 128;
+
+/// What the kernel sends for want of memory.
+const KILLED: i32 = Signal::SIGKILL as i32;
 
 /// What to tell who wants something of a container that has ended.
 pub(crate) fn not_running(container: impl std::fmt::Display) -> String {
@@ -146,7 +149,8 @@ fn has_left_cgroups(all: &[NodeContainer]) -> Result<bool, Error> {
 pub(super) fn has_left_cgroup(record: Option<&Record>) -> Result<bool, Error> {
     let Some(record) = record.filter(|record| record.running.is_some() && !record.is_alive()) else { return Ok(false) };
     let Some(cgroup) = &record.launch.cgroup else { return Ok(false) };
-    Ok(Cgroup::find(cgroup).map_err(launcher::Failure::from)?.is_some())
+    let has_cgroup = Cgroup::find(cgroup).map_err(launcher::Failure::from)?.is_some();
+    Ok(has_cgroup || launcher::has_left_slice(cgroup).map_err(launcher::Failure::from)?)
 }
 
 fn record(of: &NodeContainer) -> Result<Option<Record>, Error> {
@@ -192,7 +196,10 @@ pub(super) fn state(record: Option<&Record>) -> ContainerState {
         (Some(running), _) if running.is_alive() => ContainerState::Running,
         (_, Some(ended)) => {
             // A shell that waits for what is killed returns what it would be itself.
-            let is_killed = why(record, ended).is_some() && ended.ended.code() > SIGNALLED;
+            let is_killed = match ended.ended {
+                Ended::Signal(_) => true,
+                Ended::Code(code) => ended.out_of_memory && i32::from(code) == SIGNALLED + KILLED,
+            };
             if is_killed { ContainerState::Killed } else { ContainerState::Exited }
         }
         (Some(_), None) => ContainerState::Gone,
@@ -215,7 +222,7 @@ fn limit_of_lab(record: &Record) -> Option<MemorySize> {
 /// Why a container ended, where that was not by itself; that something in it was killed for want of memory is told anyway, since
 /// a command that waits for it may end by itself.
 fn why(record: &Record, ended: &EndRecord) -> Option<String> {
-    if ended.out_of_memory {
+    let for_want_of_memory = ended.out_of_memory.then(|| {
         let why = if ended.for_others_limit {
             match limit_of_lab(record) {
                 Some(limit) => format!(" (limit {limit} of the lab as a whole)"),
@@ -224,9 +231,15 @@ fn why(record: &Record, ended: &EndRecord) -> Option<String> {
         } else {
             record.launch.container.limits.memory.map(|limit| format!(" (limit {limit})")).unwrap_or_default()
         };
-        return Some(format!("killed, out of memory{why}"));
+        format!("killed, out of memory{why}")
+    });
+    match (ended.ended, for_want_of_memory) {
+        (Ended::Code(_) | Ended::Signal(KILLED), Some(why)) => Some(why),
+        (Ended::Code(_), None) => None,
+        (Ended::Signal(signal), why) => {
+            let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());
+            let before = why.map(|why| format!("; something in it before: {why}")).unwrap_or_default();
+            Some(format!("killed by {name}{before}"))
+        }
     }
-    let Ended::Signal(signal) = ended.ended else { return None };
-    let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |named| named.to_string());
-    Some(format!("killed by {name}"))
 }

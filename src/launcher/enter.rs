@@ -66,7 +66,7 @@ pub(super) fn run(entry: &Entry) -> Result<Ended, Failure> {
     let ended = attended(entry, launch)?;
     // A shell says it of one of its own.
     if ended.code() == Ended::Signal(nix::libc::SIGKILL).code()
-        && let Some(words) = deaths.and_then(|deaths| deaths.words(launch.container.command.first()?))
+        && let Some(words) = deaths.and_then(|deaths| deaths.words(launch.container.command.first()?, ended))
     {
         outside::say(&words);
     }

@@ -52,7 +52,8 @@ mod volume;
 pub use attach::{Left, join as attach};
 pub use cgroup::{
     Cgroup, CgroupError, OomCounter, Usage, UsageReader, cgroup_of_caller, enter_group, find_group, group_limits,
-    in_group, protect_from_oom, remove_group, remove_left_by_killed, set_group, start_in_group,
+    has_left_slice, in_group, protect_from_oom, remove_group, remove_left_by_killed, remove_left_slice, set_group,
+    start_in_group,
 };
 pub use copy::{LeftOut, Outside, copy_in, copy_out};
 pub use enter::Entry;

@@ -163,12 +163,12 @@ fn start(
     let oom = cgroup.as_ref().and_then(OfLaunch::counter);
     let farewell = match Farewell::prepare(launch, || cgroup.as_ref().map(OfLaunch::ways_out).transpose()) {
         Ok(farewell) => farewell,
-        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::abandon).transpose())),
     };
     let prepared = root::prepare(&container.root, &container.namespaces);
     let (root, volumes) = match prepared.and_then(|root| Ok((root, root::Volumes::take(&container.root)?))) {
         Ok(prepared) => prepared,
-        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::abandon).transpose())),
     };
     let (executable, springboard) = match guard {
         Guard::Sealed(executable) => (executable, None),
@@ -185,7 +185,7 @@ fn start(
             sys::exit(inside::run(&known, recording, farewell, &other));
         }
         Ok(Doubled::Parent(child)) => child,
-        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::finish).transpose())),
+        Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::abandon).transpose())),
     };
     drop(other);
     let added = at("after the clone").and_then(|()| cgroup.as_mut().map_or(Ok(()), |cgroup| cgroup.add(pid)));
@@ -315,7 +315,7 @@ fn end(child: Child) -> Result<Ended, Failure> {
             Err(errno) => return Err(Step::of("wait for the container").failed()(errno)),
         }
     };
-    if let Some(words) = cgroup.map(OfLaunch::finish).transpose()?.flatten() {
+    if let Some(words) = cgroup.map(|cgroup| cgroup.finish(ended)).transpose()?.flatten() {
         say(&words);
     }
     Ok(ended)

@@ -3,7 +3,7 @@
 use crate::support::cgroups::Cgroups;
 use crate::support::ps::ended;
 use crate::support::rootfs::busybox;
-use crate::support::run::{fails, json, ok, sh, text};
+use crate::support::run::{fails, json, ok, sh, text, write};
 use crate::support::walk::topology;
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use std::process::Stdio;
@@ -252,6 +252,30 @@ fn a_lab_of_the_same_name_in_another_state_directory_has_limits_of_its_own() {
         elsewhere(&["down"]);
         assert_eq!(cgroups.read("nslab/matrix", "pids.max"), "90");
         assert_eq!(cgroups.read("nslab/matrix/plain", "pids.max"), "80");
+        ok(&["down"]);
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn a_lab_of_the_same_name_with_another_run_directory_is_left_alone() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let lab = |pids: u32| format!("name: lab\nlimits: {{pids: {pids}}}\nnodes: {{a: {{limits: {{pids: 50}}}}}}\n");
+        let file = write(host, "lab.yaml", &lab(100));
+        let other = write(host, "other.yaml", &lab(7));
+        ok(&["up", &file]);
+        let elsewhere = |command: &str| {
+            let hidden = "mount -t tmpfs t /run; mount -t tmpfs t /etc/netns";
+            let nslab = env!("CARGO_BIN_EXE_nslab");
+            sh(&format!("unshare --net --mount sh -c '{hidden}; {nslab} {command} 2>&1 || echo code $?'"))
+        };
+        let said = elsewhere(&format!("up {other}"));
+        assert!(said.contains("of an nslab that has another /run") && said.ends_with("code 1\n"), "{said}");
+        assert!(elsewhere("gc").contains("nothing was left behind"));
+        assert_eq!(cgroups.read("nslab/lab", "pids.max").trim(), "100");
+        assert_eq!(cgroups.read("nslab/lab/a", "pids.max").trim(), "50");
+        assert!(ok(&["plan", &file]).contains("nothing to do"));
         ok(&["down"]);
         assert_eq!(cgroups.all(), [] as [&str; 0]);
     });

@@ -65,10 +65,12 @@ pub enum CgroupError {
         pids: Vec<i32>,
     },
     /// Something is there already.
-    #[error("can't make {what}: it is there already")]
+    #[error("can't make {what}: it is there already{whose}")]
     Taken {
         /// A directory, or a unit of systemd's.
         what: String,
+        /// Whose it is, where that is known not to be nslab's own of here.
+        whose: &'static str,
     },
     /// Swap was to be limited and memory not, in version 1, which counts both in one.
     #[error("can't limit swap and not memory: cgroup version 1 counts both in one")]

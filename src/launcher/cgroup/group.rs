@@ -45,10 +45,10 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
         return of_slice(slice, directory).change(limits);
     }
     let trees = make::trees(&kept(name), &machine, &settings, "")?;
-    let first = trees.iter().map(Tree::leaf).find(|leaf| tree::is_marked(leaf, MARK));
+    let first = trees.iter().map(Tree::leaf).find(|leaf| tree::is_own(leaf, MARK));
     for tree in &trees {
         match &first {
-            Some(_) if tree::is_marked(&tree.leaf(), "") => tree.make_parents()?,
+            Some(_) if tree::is_own(&tree.leaf(), "") => tree.make_parents()?,
             Some(first) => {
                 tree.make()?;
                 change::move_all(first, &tree.leaf())?;
@@ -101,7 +101,8 @@ pub fn remove_group(name: &Path) -> Result<(), CgroupError> {
             }
             systemd::stop(&unit)?;
             if systemd::has_removed(&directory, NOTICE) {
-                return remove_slice_of(&directory);
+                return slice_of_directory(&directory)
+                    .map_or(Ok(()), |(slice, directory)| stop_left(&slice, &directory));
             }
             Err(CgroupError::Silent { action: format!("remove {unit}"), seconds: NOTICE.as_secs() })
         }
@@ -173,13 +174,13 @@ pub fn find_group(name: &Path) -> Result<Option<Cgroup>, CgroupError> {
 pub(super) fn find_on(machine: &Machine, name: &Path) -> Option<Cgroup> {
     for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
         let directory = hierarchy.mount.join(systemd::slice_place_of(name));
-        if tree::is_marked(&directory, MARK) {
+        if tree::is_own(&directory, MARK) {
             return Some(of_slice(systemd::slice_of(name), directory));
         }
     }
     let trees = machine.trees(&kept(name), &Controller::ALL).into_iter();
     let trees: Vec<Tree> = trees.filter(Tree::has_leaf).collect();
-    let is_one = trees.iter().any(|tree| tree::is_marked(&tree.leaf(), MARK));
+    let is_one = trees.iter().any(|tree| tree::is_own(&tree.leaf(), MARK));
     is_one.then(|| of_trees(trees, name))
 }
 
@@ -240,9 +241,41 @@ pub(super) fn is_of_limited_lab(hierarchy: &Hierarchy, name: &Path) -> bool {
     is_lab(lab) && base.join(kept(lab)).is_dir()
 }
 
-/// Whether the slice of a lab was left that nobody asked for but its scopes, the last of which has ended by itself.
-pub(super) fn is_left_slice(name: &Path, hierarchy: &Hierarchy) -> bool {
-    systemd::lab_of(name).is_some_and(|lab| is_left(&hierarchy.mount.join(systemd::slice_place_of(lab))))
+/// Whether the slice of a container's lab was left, which nobody has asked for but its scopes, and the last of those has ended.
+///
+/// # Errors
+/// When the machine can't be looked at.
+pub fn has_left_slice(name: &Path) -> Result<bool, CgroupError> {
+    Ok(!left_slices(name)?.is_empty())
+}
+
+/// Removes the slice of a container's lab, where that was left. While it stops, systemd starts nothing in it: it is to be called when
+/// nobody starts a container of the lab.
+///
+/// # Errors
+/// When the machine can't be looked at, or systemd refuses.
+pub fn remove_left_slice(name: &Path) -> Result<(), CgroupError> {
+    left_slices(name)?.iter().try_for_each(|(slice, directory)| stop_left(slice, directory))
+}
+
+fn left_slices(name: &Path) -> Result<Vec<(String, PathBuf)>, CgroupError> {
+    let Some(lab) = systemd::lab_of(name) else { return Ok(Vec::new()) };
+    let machine = Machine(hierarchy::look()?);
+    let of_two = machine.0.iter().filter(|one| one.version == Version::Two);
+    let slices = of_two.map(|one| (systemd::slice_of(lab), one.mount.join(systemd::slice_place_of(lab))));
+    Ok(slices.filter(|(_, directory)| is_left(directory)).collect())
+}
+
+fn stop_left(slice: &str, directory: &Path) -> Result<(), CgroupError> {
+    if !is_left(directory) {
+        return Ok(());
+    }
+    systemd::stop(slice)?;
+    // What is started in it next is not to meet the end that was asked for.
+    if systemd::has_removed(directory, NOTICE) {
+        return Ok(());
+    }
+    Err(CgroupError::Silent { action: format!("remove {slice}"), seconds: NOTICE.as_secs() })
 }
 
 fn is_left(slice: &Path) -> bool {
@@ -250,11 +283,11 @@ fn is_left(slice: &Path) -> bool {
     slice.is_dir() && !tree::is_marked(slice, MARK) && is_empty()
 }
 
-/// Removes the slice that a scope was in, where that was the last and nobody else has asked for it.
-pub(super) fn remove_slice_of(scope: &Path) -> Result<(), CgroupError> {
-    let slice = scope.parent().and_then(|slice| Some((slice, slice.file_name()?.to_str()?)));
-    let of_nslab = |(directory, name): &(&Path, &str)| name.starts_with("nslab-") && is_left(directory);
-    slice.filter(of_nslab).map_or(Ok(()), |(_, name)| systemd::stop(name))
+/// The slice of nslab's that a unit is in.
+fn slice_of_directory(unit: &Path) -> Option<(String, PathBuf)> {
+    let slice = unit.parent()?;
+    let name = slice.file_name()?.to_str()?;
+    name.starts_with("nslab-").then(|| (name.to_owned(), slice.to_owned()))
 }
 
 /// Moves all that is in one cgroup, and below, to one that it is in; whoever is born meanwhile as well. Who removes it says who would

@@ -3,8 +3,8 @@
 
 use super::super::failure::{During, Failure, Step};
 use super::super::record::started_ticks;
-use super::tree::Tree;
-use super::{Cgroup, CgroupError, Controller, Machine, members};
+use super::tree::{BEGUN, Tree};
+use super::{Cgroup, CgroupError, Controller, Machine, Version, members, systemd};
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
@@ -13,9 +13,6 @@ use std::time::Duration;
 
 /// What they are all in.
 const PLACE: &str = "nslab/:launched";
-
-/// What one of them could be called: no process is.
-const BEGUN: &str = "by:";
 
 /// How long what is left of a container may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -37,11 +34,11 @@ impl Owner {
 
     fn name(self) -> String {
         let Self { namespace, pid, started_ticks } = self;
-        format!("by:{namespace}:{pid}:{started_ticks}")
+        format!("{BEGUN}{namespace}:{pid}:{started_ticks}")
     }
 
     fn of(name: &str) -> Option<Self> {
-        let mut parts = name.strip_prefix("by:")?.split(':');
+        let mut parts = name.strip_prefix(BEGUN)?.split(':');
         let namespace = parts.next()?.parse().ok()?;
         let owner = Self { namespace, pid: parts.next()?.parse().ok()?, started_ticks: parts.next()?.parse().ok()? };
         parts.next().is_none().then_some(owner)
@@ -73,7 +70,11 @@ pub fn cgroup_of_caller() -> Result<PathBuf, Failure> {
 pub fn remove_left_by_killed() -> Result<usize, CgroupError> {
     let machine = Machine(super::hierarchy::look()?);
     let trees = machine.trees(Path::new(PLACE), &Controller::ALL);
-    let left = remove_left_in(trees.iter().map(Tree::leaf).filter(|place| place.is_dir()))?;
+    let of_two = machine.0.iter().filter(|one| one.version == Version::Two);
+    let scope = systemd::place_of(&Path::new(PLACE).join(BEGUN));
+    let of_systemd = of_two.filter_map(|one| Some(one.mount.join(&scope).parent()?.to_owned()));
+    let places = trees.iter().map(Tree::leaf).chain(of_systemd).filter(|place| place.is_dir());
+    let left = remove_left_in(places)?;
     // One may have been killed before there was anything but what its own was to be in.
     let begun = machine.trees(&Path::new(PLACE).join(BEGUN), &Controller::ALL);
     let begun: Vec<&Tree> = begun.iter().filter(|tree| tree.is_there()).collect();
@@ -90,7 +91,7 @@ pub(super) fn remove_left(beside: &Cgroup) -> Result<usize, CgroupError> {
 fn remove_left_in(places: impl Iterator<Item = PathBuf>) -> Result<usize, CgroupError> {
     let mut left = BTreeSet::new();
     for place in places {
-        let names = members::below(&place)?.into_iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+        let names = members::below(&place)?.into_iter().filter_map(|path| Some(own_name(path.file_name()?.to_str()?)));
         left.extend(names.filter(|name| Owner::of(name).is_some_and(Owner::has_ended)));
     }
     for name in &left {
@@ -100,6 +101,13 @@ fn remove_left_in(places: impl Iterator<Item = PathBuf>) -> Result<usize, Cgroup
         }
     }
     Ok(left.len())
+}
+
+/// What one is called whose directory is called so, which may be that of a scope of systemd's.
+fn own_name(directory: &str) -> String {
+    let prefix = systemd::unit_of(Path::new(PLACE)).replace(".scope", "-");
+    let of_scope = directory.strip_prefix(&prefix).and_then(|name| name.strip_suffix(".scope"));
+    of_scope.unwrap_or(directory).to_owned()
 }
 
 #[cfg(test)]
@@ -113,6 +121,8 @@ mod tests {
         assert!(!own.has_ended());
         assert!(Owner { started_ticks: own.started_ticks + 1, ..own }.has_ended());
         assert!(!Owner { namespace: 1, started_ticks: 1, ..own }.has_ended(), "nobody knows");
+        assert_eq!(own_name(&systemd::unit_of(&Path::new(PLACE).join(own.name()))), own.name());
+        assert_eq!(own_name(&own.name()), own.name());
         for name in ["by:1:2", "by:1:2:3:4", "1:2:3", "by:a:2:3", "web"] {
             assert_eq!(Owner::of(name), None, "{name}");
         }

@@ -34,7 +34,10 @@ mod way_out;
 
 pub(super) use entrance::Entrance;
 pub use error::CgroupError;
-pub use group::{enter_group, find_group, group_limits, in_group, remove_group, set_group, start_in_group};
+pub use group::{
+    enter_group, find_group, group_limits, has_left_slice, in_group, remove_group, remove_left_slice, set_group,
+    start_in_group,
+};
 pub use launched::{cgroup_of_caller, remove_left_by_killed};
 pub(super) use of_launch::{Deaths, OfLaunch};
 pub(super) use oom::OutOfMemory;
@@ -124,7 +127,7 @@ impl Cgroup {
         let unit = systemd::unit_of(name);
         for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
             let directory = hierarchy.mount.join(systemd::place_of(name));
-            if directory.is_dir() || group::is_left_slice(name, hierarchy) {
+            if directory.is_dir() {
                 return Some(Self { kind: Kind::Scope { unit, directory, placeholder: None }, unified: None });
             }
         }
@@ -210,7 +213,8 @@ impl Cgroup {
         }
     }
 
-    /// Removes it, and what it is in as far as that is empty and nslab's. Nothing is to be in it any more. What is gone already
+    /// Removes it, and what it is in as far as that is empty and nslab's (but a slice of systemd's, which is for
+    /// [`remove_left_slice`]). Nothing is to be in it any more. What is gone already
     /// is well.
     ///
     /// # Errors
@@ -231,11 +235,11 @@ impl Cgroup {
                     return Err(CgroupError::Occupied { directory: directory.clone(), pids });
                 }
                 if systemd::has_removed(directory, NOTICE) {
-                    return group::remove_slice_of(directory);
+                    return Ok(());
                 }
                 systemd::stop(unit)?;
                 if systemd::has_removed(directory, NOTICE) {
-                    return group::remove_slice_of(directory);
+                    return Ok(());
                 }
                 Err(CgroupError::Silent { action: format!("remove {unit}"), seconds: NOTICE.as_secs() })
             }

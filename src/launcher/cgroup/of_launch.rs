@@ -2,7 +2,7 @@
 
 use super::{Cgroup, OomCounter, OutOfMemory, WaysOut, launched};
 use crate::launcher::failure::{During, at};
-use crate::launcher::{Failure, Launch, Step};
+use crate::launcher::{Ended, Failure, Launch, Step};
 use crate::model::container::MemorySize;
 use std::cell::Cell;
 use std::os::fd::BorrowedFd;
@@ -73,28 +73,34 @@ impl OfLaunch {
         self.noted.set(Some(killed));
     }
 
-    /// Ends whoever is left of a container that has ended, and removes it. Returns what there is to say of it.
-    pub(in crate::launcher) fn finish(self) -> Result<Option<String>, Failure> {
+    /// Ends whoever is in it of a container that could not be started, and removes it.
+    pub(in crate::launcher) fn abandon(self) -> Result<(), Failure> {
+        self.finish(Ended::Signal(nix::libc::SIGKILL)).map(drop)
+    }
+
+    /// Ends whoever is left of a container that has ended in this way, and removes it. Returns what there is to say of it.
+    pub(in crate::launcher) fn finish(self, ended: Ended) -> Result<Option<String>, Failure> {
         let counted = self.counter.as_ref().and_then(OutOfMemory::told);
         let killed = counted.into_iter().chain(self.noted.get()).max_by_key(|killed| killed.kills);
         self.cgroup.end(END)?;
         at("while the cgroup is removed")?;
         self.cgroup.remove()?;
-        Ok(killed.map(|killed| self.of(killed)))
-    }
-
-    fn of(&self, killed: OutOfMemory) -> String {
-        words(&self.name, killed, self.memory)
+        Ok(killed.map(|killed| words(&self.name, killed, ended, self.memory)))
     }
 }
 
-fn words(name: &str, killed: OutOfMemory, memory: Option<MemorySize>) -> String {
+/// A command that ends otherwise than who is killed has started whom the kernel has killed.
+fn words(name: &str, killed: OutOfMemory, ended: Ended, memory: Option<MemorySize>) -> String {
     let OutOfMemory { kills, is_for_others } = killed;
     let limit = match (is_for_others, memory) {
         (true, _) => " (not for a limit of its own)".to_owned(),
         (false, memory) => memory.map(|memory| format!(" (limit {memory})")).unwrap_or_default(),
     };
-    let whom = if kills == 1 { String::new() } else { format!("{kills} processes ") };
+    let whom = match kills {
+        1 if ended.code() == Ended::Signal(nix::libc::SIGKILL).code() => String::new(),
+        1 => "a process of it was ".to_owned(),
+        _ => format!("{kills} processes "),
+    };
     format!("{name}: {whom}killed, out of memory{limit}")
 }
 
@@ -115,9 +121,9 @@ impl Deaths {
     }
 
     /// What there is to say to who has waited for a command that was killed.
-    pub(in crate::launcher) fn words(&self, command: &str) -> Option<String> {
+    pub(in crate::launcher) fn words(&self, command: &str, ended: Ended) -> Option<String> {
         let killed = OutOfMemory::told(&self.counter)?;
         let kills = killed.kills.saturating_sub(self.before);
-        (kills > 0).then(|| words(command, OutOfMemory { kills, ..killed }, self.memory))
+        (kills > 0).then(|| words(command, OutOfMemory { kills, ..killed }, ended, self.memory))
     }
 }

@@ -169,7 +169,7 @@ pub(super) fn make(
         match call(&connection, "StartTransientUnit", &(unit, "fail", properties, auxiliary)).await {
             Ok(()) => {}
             Err(error) if is_answer(&error, "org.freedesktop.systemd1.UnitExists") => {
-                return Err(CgroupError::Taken { what: unit.to_owned() });
+                return Err(CgroupError::Taken { what: unit.to_owned(), whose: "" });
             }
             Err(error) if NOBODY.iter().any(|name| is_answer(&error, name)) => {
                 return Ok(Asked::NobodyThere(error.to_string()));

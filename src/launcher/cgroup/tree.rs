@@ -12,11 +12,16 @@ use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// The mark; and with a controller's name behind it, that this was enabled in the cgroup above for it. Root's attributes are of
 /// the first kind, in both versions; a user's of the second, in version 2 from Linux 5.7 on.
 const MARKS: [&str; 2] = ["trusted.nslab", "user.nslab"];
+
+/// What those are called that say themselves of which process they are: no node has a colon in its name.
+pub(super) const BEGUN: &str = "by:";
 
 /// How often it is begun anew because somebody else removed something meanwhile.
 const ATTEMPTS: u32 = 100;
@@ -58,9 +63,16 @@ impl Tree {
         self.has_leaf() || self.parents().iter().any(is_begun)
     }
 
-    /// Whether the cgroup itself is there, marked or about to be.
+    /// Whether the cgroup itself is there, marked or about to be. One of the same name of somebody who has another /run is another.
     pub(super) fn has_leaf(&self) -> bool {
-        is_marked(&self.leaf(), "") || is_cut_off(&self.leaf())
+        self.is_own() || is_cut_off(&self.leaf())
+    }
+
+    fn is_own(&self) -> bool {
+        let leaf = self.leaf();
+        // One that says itself which process it is of may be removed by everybody who knows that it has ended.
+        let says_whose = leaf.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(BEGUN.as_bytes()));
+        if says_whose { is_marked(&leaf, "") } else { is_own(&leaf, "") }
     }
 
     /// Makes it. What is made of it when this fails is removed by [`Tree::remove`].
@@ -108,8 +120,13 @@ impl Tree {
         let leaf = self.leaf();
         if !make(&leaf)? && !is_cut_off(&leaf) {
             // One of the same name that was left empty, by a machine or a process that died, may be had again.
-            if !is_marked(&leaf, "") || members::is_populated(&leaf, self.version)? {
-                return Err(CgroupError::Taken { what: leaf.display().to_string() });
+            if !self.is_own() || members::is_populated(&leaf, self.version)? {
+                let whose = if is_marked(&leaf, "") && !self.is_own() {
+                    ", and of an nslab that has another /run (where that is no more, remove it by rmdir)"
+                } else {
+                    ""
+                };
+                return Err(CgroupError::Taken { what: leaf.display().to_string(), whose });
             }
             remove_whole(&leaf)?;
             fs::create_dir(&leaf).while_to("make", &leaf)?;
@@ -238,9 +255,19 @@ fn count_those_below(directory: &Path) -> Result<(), CgroupError> {
     }
 }
 
+/// Whose a cgroup is that is marked here: the machine's, or that of somebody who has another /run, and with it labs and
+/// containers that may be called the same.
+fn own() -> &'static [u8] {
+    static OWN: LazyLock<String> = LazyLock::new(|| {
+        let run = fs::metadata("/run").ok();
+        run.map_or_else(|| "-".to_owned(), |run| format!("{}:{}", run.dev(), run.ino()))
+    });
+    OWN.as_bytes()
+}
+
 /// Marks a directory as nslab's.
 pub(super) fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
-    let set = |kind: &str| setxattr(directory, format!("{kind}{what}"), b"1", XattrFlags::empty());
+    let set = |kind: &str| setxattr(directory, format!("{kind}{what}"), own(), XattrFlags::empty());
     let result = match set(MARKS[0]) {
         Err(Errno::PERM | Errno::OPNOTSUPP) => set(MARKS[1]),
         result => result,
@@ -250,14 +277,25 @@ pub(super) fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
 
 /// Takes a mark from a directory.
 pub(super) fn unmark(directory: &Path, what: &str) -> Result<(), CgroupError> {
-    let kinds = MARKS.iter().filter(|kind| getxattr(directory, format!("{kind}{what}"), &mut [0_u8; 8][..]).is_ok());
+    let kinds = MARKS.iter().filter(|kind| value(directory, kind, what).is_some());
     let mut kinds = kinds.map(|kind| removexattr(directory, format!("{kind}{what}")));
     kinds.try_for_each(|removed| removed.while_to("take the mark from", directory))
 }
 
-/// Whether a directory has a mark.
+/// Whether a directory has a mark, whosever it is.
 pub(super) fn is_marked(directory: &Path, what: &str) -> bool {
-    MARKS.iter().any(|kind| getxattr(directory, format!("{kind}{what}"), &mut [0_u8; 8][..]).is_ok())
+    MARKS.iter().any(|kind| value(directory, kind, what).is_some())
+}
+
+/// Whether a directory has a mark of who has this /run.
+pub(super) fn is_own(directory: &Path, what: &str) -> bool {
+    MARKS.iter().any(|kind| value(directory, kind, what).is_some_and(|whose| whose == own()))
+}
+
+fn value(directory: &Path, kind: &str, what: &str) -> Option<Vec<u8>> {
+    let mut text = [0_u8; 64];
+    let bytes = getxattr(directory, format!("{kind}{what}"), &mut text[..]).ok()?;
+    Some(text[..bytes].to_vec())
 }
 
 /// Whether there is a cgroup in one of nslab's, or one that was about to be, that nobody has marked, with nobody and nothing in it.
