@@ -333,7 +333,7 @@ END"#
             ))
         };
         assert_eq!(of(&layer), of(&root));
-        assert_eq!(sh(&format!("stat -c %a {layer}/bin/busybox {layer}/tmp")), "755\n755\n");
+        assert_eq!(sh(&format!("stat -c %a {layer}/bin/busybox {layer}/tmp")), "4755\n755\n");
         images.ok(&["image", "rm", "z"]);
         for (entries, says) in [
             (r#"add("../x", b"", 0o100644)"#, "has `..` in its path"),

@@ -15,9 +15,16 @@ pub(super) fn file(version: Version) -> &'static str {
     }
 }
 
-/// The files that count how often an own limit did not let memory be had. Version 2 counts in its one file how often that was the
-/// end of somebody; version 1 counts what could be written back as well.
-const REFUSALS_ONE: [&str; 2] = ["memory.failcnt", "memory.memsw.failcnt"];
+/// The files of version 1 that say how much has been in use at most, and what the limit is. (Those that count how often it was met do
+/// not count that of memory with swap: `track_failcnt` in the kernel. Version 2 counts in its one file how often that was the end of
+/// somebody.)
+const MOST_ONE: [[&str; 2]; 2] = [
+    ["memory.max_usage_in_bytes", "memory.limit_in_bytes"],
+    ["memory.memsw.max_usage_in_bytes", "memory.memsw.limit_in_bytes"],
+];
+
+/// As much more is wanted at once at most (MEMCG_CHARGE_BATCH, of pages of at most 64 KiB, would be more; of the usual ones it is 256 KiB).
+const AT_ONCE: u64 = 1 << 20;
 
 /// How many processes of a cgroup the kernel has killed for want of memory, and by whose limit. It is opened where the cgroup can be
 /// seen, and can be read wherever the open files get to.
@@ -25,17 +32,19 @@ const REFUSALS_ONE: [&str; 2] = ["memory.failcnt", "memory.memsw.failcnt"];
 pub struct OomCounter {
     kills: File,
     version: Version,
-    refusals: Vec<File>,
+    /// In version 1, how much was in use at most, and the limit.
+    most: Vec<[File; 2]>,
 }
 
 impl OomCounter {
     pub(super) fn open(cgroup: &Path, version: Version) -> io::Result<Self> {
-        let refusals = match version {
-            // A kernel that does not count swap lacks one.
-            Version::One => REFUSALS_ONE.iter().filter_map(|name| File::open(cgroup.join(name)).ok()).collect(),
+        let open = |name: &str| File::open(cgroup.join(name)).ok();
+        let most = match version {
+            // A kernel that does not count swap lacks two.
+            Version::One => MOST_ONE.iter().filter_map(|[most, limit]| Some([open(most)?, open(limit)?])).collect(),
             Version::Two => Vec::new(),
         };
-        Ok(Self { kills: File::open(cgroup.join(file(version)))?, version, refusals })
+        Ok(Self { kills: File::open(cgroup.join(file(version)))?, version, most })
     }
 
     /// How many until now.
@@ -49,14 +58,15 @@ impl OomCounter {
     /// Whether those can't have been killed for the cgroup's own limit, because that was never met: but for one that it is in,
     /// or for the machine's memory.
     pub fn is_for_others(&self) -> bool {
-        let count = match self.version {
-            Version::Two => read(&self.kills).ok().and_then(|text| line(&text, "oom")),
+        let number = |file: &File| read(file).ok()?.trim().parse::<u64>().ok();
+        let is_below = |most: Option<u64>, limit: Option<u64>| Some(most?.saturating_add(AT_ONCE) < limit?);
+        match self.version {
+            Version::Two => read(&self.kills).ok().and_then(|text| line(&text, "oom")) == Some(0),
             Version::One => {
-                let counts = self.refusals.iter().map(|file| read(file).ok()?.trim().parse::<u64>().ok());
-                counts.reduce(|sum, count| Some(sum?.saturating_add(count?))).flatten()
+                let is_far = |[most, limit]: &[File; 2]| is_below(number(most), number(limit)) == Some(true);
+                !self.most.is_empty() && self.most.iter().all(is_far)
             }
-        };
-        count == Some(0)
+        }
     }
 }
 

@@ -167,7 +167,8 @@ impl Tree {
             }
             remove_whole(&leaf)?;
         }
-        for directory in self.parents() {
+        // Whoever was killed may not have come to the innermost.
+        for directory in self.parents().into_iter().filter(|directory| directory.exists()) {
             if !is_marked(&directory, "") && !is_cut_off(&directory) {
                 break;
             }
