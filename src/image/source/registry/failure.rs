@@ -12,7 +12,7 @@ const MOST_CHARACTERS: usize = 300;
 pub(super) fn failed(what: &str, error: OciDistributionError, patience: Duration) -> ImageError {
     let of_registry = |source| ImageError::Registry { what: what.to_owned(), source };
     of_registry(match error {
-        OciDistributionError::DigestError(error) => return wrong_digest(what, error),
+        OciDistributionError::DigestError(error) => return wrong_digest(what, &error),
         OciDistributionError::IoError(error) => return of_stream(what, error, patience),
         OciDistributionError::RequestError(error) if error.is_timeout() && !error.is_connect() => {
             RegistryError::Silent(patience)
@@ -47,8 +47,8 @@ pub(super) fn of_stream(what: &str, error: io::Error, patience: Duration) -> Ima
     let Some(inner) = error.into_inner() else { return other("the connection has ended".into()) };
     match inner.downcast() {
         Ok(error) => failed(what, OciDistributionError::RequestError(*error), patience),
-        Err(inner) => match inner.downcast() {
-            Ok(error) => wrong_digest(what, *error),
+        Err(inner) => match inner.downcast::<DigestError>() {
+            Ok(error) => wrong_digest(what, &error),
             Err(inner) => other(inner),
         },
     }
@@ -59,8 +59,8 @@ fn readable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(MOST_CHARACTERS).collect()
 }
 
-fn wrong_digest(what: &str, error: DigestError) -> ImageError {
-    let DigestError::VerificationError { expected, actual } = &error else {
+fn wrong_digest(what: &str, error: &DigestError) -> ImageError {
+    let DigestError::VerificationError { expected, actual } = error else {
         return ImageError::Damaged { what: what.to_owned(), why: error.to_string() };
     };
     // The client writes some with what they begin with, and some without.
