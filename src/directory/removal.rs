@@ -161,7 +161,7 @@ mod tests {
         }
         remove_all(&path).unwrap();
         assert!(!path.exists());
-        assert_eq!(remove_all(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(remove_all(&path).unwrap_err().kind(), ErrorKind::NotFound);
     }
 
     #[test]
