@@ -167,7 +167,7 @@ mod tests {
         builder.into_inner().unwrap()
     }
 
-    /// The permissions of the directories of the layer that has come above these; and how many layers there are.
+    /// The permissions of what is in the uppermost layer of an image that is made from these; and how many layers it has.
     fn imported(scratch: &Path, layers: &[Vec<u8>]) -> (Vec<(String, u32)>, usize) {
         let source = scratch.join("source");
         fs::create_dir_all(&source).unwrap();
@@ -195,11 +195,11 @@ mod tests {
         let mut found = Vec::new();
         let mut left = vec![top.clone()];
         while let Some(directory) = left.pop() {
-            let metadata = directory.metadata().unwrap();
+            let metadata = directory.symlink_metadata().unwrap();
             let name = directory.strip_prefix(&top).unwrap().to_str().unwrap().to_owned();
             found.push((name, metadata.permissions().mode() & 0o7777));
-            assert!(metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw());
-            left.extend(fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()));
+            assert_eq!(metadata.uid(), rustix::process::geteuid().as_raw(), "{}", directory.display());
+            left.extend(fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path()));
         }
         found.sort();
         (found, image.layers.len())
