@@ -254,8 +254,10 @@ fn relay(to: &str, most: usize) {
                 let (mut buffer, mut given) = ([0; 4096], 0);
                 while let Ok(count @ 1..) = registry.read(&mut buffer) {
                     given += count;
-                    while given > most {
-                        std::thread::park();
+                    if given > most {
+                        loop {
+                            std::thread::park();
+                        }
                     }
                     if client.write_all(&buffer[..count]).is_err() {
                         return;

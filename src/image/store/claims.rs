@@ -224,6 +224,9 @@ impl Store {
     }
 }
 
+/// Where a container's files are, and what is claimed there.
+type Place = (PathBuf, Option<Claimed>);
+
 impl Locked<'_> {
     /// Takes places away, of each all at once for whoever looks; gives back how many.
     fn take_away(self, places: &[PathBuf]) -> Result<usize, ImageError> {
@@ -246,7 +249,7 @@ impl Locked<'_> {
     }
 
     /// The places, with what is claimed there; and those of which that can't be read, which are left alone.
-    fn places(&self) -> Result<(Vec<(PathBuf, Option<Claimed>)>, Vec<Damage>), ImageError> {
+    fn places(&self) -> Result<(Vec<Place>, Vec<Damage>), ImageError> {
         let (mut places, mut damages) = (Vec::new(), Vec::new());
         for place in entries(&self.store.root.join(PLACE))?.iter().map(|name| self.store.root.join(PLACE).join(name)) {
             match read(&place.join(CLAIM)) {

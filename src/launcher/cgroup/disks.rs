@@ -81,7 +81,7 @@ fn disk(directory: &Path) -> Option<Disk> {
     let name = directory.file_name()?.to_str()?;
     let is_of =
         |kind: &&str| name.strip_prefix(*kind).is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit()));
-    if OTHERS.iter().any(|kind| is_of(&kind)) {
+    if OTHERS.iter().any(is_of) {
         return None;
     }
     let read = |file: &str| fs::read_to_string(directory.join(file)).ok();
@@ -274,7 +274,10 @@ mod tests {
                     for one in of {
                         let (number, rest) = one.value.split_once(' ').unwrap();
                         match lines.iter_mut().find(|line| line.starts_with(&format!("{number} "))) {
-                            Some(line) => *line += &format!(" {rest}"),
+                            Some(line) => {
+                                line.push(' ');
+                                line.push_str(rest);
+                            }
                             None => lines.push(one.value.clone()),
                         }
                     }
@@ -301,7 +304,9 @@ mod tests {
             let write = |file: &str, text: &str| fs::write(directory.join(file), format!("{text}\n")).unwrap();
             write("dev", number);
             write("size", size);
-            hidden.into_iter().for_each(|text| write("hidden", text));
+            if let Some(text) = hidden {
+                write("hidden", text);
+            }
         };
         make("sda", "8:0", "1000", Some("0"));
         make("dm-0", "253:0", "900", None);

@@ -63,7 +63,7 @@ impl Console {
 
     /// Runs a command, which may read the input; gives back what it has printed, and its code.
     pub(crate) fn run(&mut self, command: &str, input: &[String]) -> (Vec<String>, i32) {
-        let input: String = input.iter().map(|line| format!("{line}\n")).collect();
+        let input = input.iter().flat_map(|line| [line, "\n"]).collect::<String>();
         // What fails is to be asked for by `echo $?`, as at a prompt.
         let text = format!(
             "{{ {command}\n}} <<'END OF INPUT'\n{input}END OF INPUT\n(code=$?; echo; echo '{MARK}' $code; exit $code)\n"

@@ -88,7 +88,7 @@ fn file(line: usize, body: &[(usize, &str)]) -> Block {
     let name = body.first().and_then(|(_, first)| first.strip_prefix("# "));
     let name = name.unwrap_or_else(|| panic!("line {line}: a block that is neither a console nor a file with a name"));
     assert!(!name.contains(['/', ' ', '\'']), "line {line}: `{name}` is no name of a file");
-    let text = body.iter().map(|(_, line)| format!("{line}\n")).collect();
+    let text = body.iter().flat_map(|(_, line)| [line, "\n"]).collect();
     Block::File { name: name.to_owned(), text }
 }
 

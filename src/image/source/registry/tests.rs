@@ -127,7 +127,8 @@ fn what_has_no_end_is_not_read_to_it() {
             // As who asks for a token does, and as a manifest.
             let realm = format!("http://{}/v2/", stream.local_addr().unwrap());
             let _ = write!(stream, "HTTP/1.1 200 OK\r\nWWW-Authenticate: Bearer realm=\"{realm}\"\r\n\r\n");
-            while stream.write_all(&[b' '; 1 << 20]).is_ok() {}
+            let much = vec![b' '; 1 << 20];
+            while stream.write_all(&much).is_ok() {}
         });
         assert!(matches!(why(made), RegistryError::Endless), "{path}");
     }
