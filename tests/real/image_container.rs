@@ -352,7 +352,7 @@ fn what_an_ordinary_users_container_gives_to_other_users_goes_as_well() {
         let script = format!("{write}; exec sleep 1000");
         user(&format!("nslab launch -U --image busybox -d --name c -- sh -ec \"{script}\""));
         let made = format!("find {store}/containers -name g -user 100000");
-        wait_until("it has written", Duration::from_secs(30), || sh(&made) != "");
+        wait_until("it has written", Duration::from_secs(30), || !sh(&made).is_empty());
         user("nslab rm c");
         assert_eq!(sh(&format!("ls {store}/containers {store}/tmp")), format!("{store}/containers:\n\n{store}/tmp:\n"));
         user("nslab image rm busybox");
