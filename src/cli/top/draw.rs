@@ -90,10 +90,10 @@ fn counted(report: &TopReport, shown: &[&NodeUsage]) -> String {
     let containers = report.nodes.iter().filter(|node| node.state.is_some()).count();
     let mut text = plural(all, "node");
     if containers > 0 {
-        text += &format!(", {} ({running} running)", plural(containers, "container"));
+        let _ = write!(text, ", {} ({running} running)", plural(containers, "container"));
     }
     if shown.len() < all {
-        text += &format!(", {} shown", shown.len());
+        let _ = write!(text, ", {} shown", shown.len());
     }
     text
 }
