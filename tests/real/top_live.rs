@@ -148,7 +148,7 @@ fn the_terminal_is_as_it_was_however_it_ends() {
         assert!(!tmux.is_other_screen() && tmux.has_cursor());
         // A fault of its own is told where it can be read.
         tmux.line(&format!(
-            "clear; stty -g > before; NSLAB_TEST_FAIL_IN=top {NSLAB} top; echo code-6-$?; stty -g > after"
+            "clear; stty -g > before; RUST_BACKTRACE=0 NSLAB_TEST_FAIL_IN=top {NSLAB} top; echo code-6-$?; stty -g > after"
         ));
         let screen = assert_ended(host, &tmux, 6, 101);
         assert!(screen.contains("drawing the table: Injected"), "{screen}");
