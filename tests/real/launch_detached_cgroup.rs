@@ -92,17 +92,17 @@ fn what_was_killed_before_is_not_taken_for_the_end() {
     ThrowAwayHost::run(|host| {
         let root = busybox(host, "root");
         let _cgroups = Cgroups::mount(host);
-        let launch = ["launch", "--rootfs", &root, "--memory", "20M", "--swap", "0"];
+        let launch = ["launch", "--rootfs", &root, "--memory", "100M", "--swap", "0"];
         let waited_for = nslab([&launch[..], &["sh", "-c", "tail /dev/zero; exit 0"]].concat()).output().unwrap();
         assert_eq!(waited_for.status.code(), Some(0));
         let said = text(&waited_for);
-        assert!(said.contains("nslab: sh: a process of it was killed, out of memory (limit 20 MB)"), "{said}");
+        assert!(said.contains("nslab: sh: a process of it was killed, out of memory (limit 100 MB)"), "{said}");
         let detached = ["--detach", "--name", "goes-on", "sh", "-c", "tail /dev/zero; echo begun; exec sleep 4309"];
         ok(&[&launch[..], &detached].concat());
         wait_until("it has gone on", SOON, || ok(&["logs", "goes-on"]).contains("begun"));
         sh(&format!("kill -TERM $(cat /proc/{}/task/*/children)", ps("goes-on")["pid"]));
         let told = ended("goes-on");
-        let reason = "killed by SIGTERM; something in it before: killed, out of memory (limit 20 MB)";
+        let reason = "killed by SIGTERM; something in it before: killed, out of memory (limit 100 MB)";
         assert_eq!((told["state"].as_str(), told["reason"].as_str()), (Some("killed"), Some(reason)), "{told}");
         ok(&["rm", "goes-on"]);
     });

@@ -87,7 +87,7 @@ fn rates_change_while_it_runs() {
         let root = busybox(host, "root");
         let cgroups = Cgroups::mount(host);
         ok(&["launch", "--detach", "--name", "zion", "--rootfs", &root, "--pids", "50", "sleep", "4420"]);
-        let (name, pid) = ("nslab/launched/zion", ps("zion")["pid"].clone());
+        let (name, pid) = ("nslab/:launched/zion", ps("zion")["pid"].clone());
         // Where it was not counted before.
         ok(&["limit", "zion", "--io-write", "5MB/s"]);
         let all = |wanted: [Option<u64>; 2]| rates(&cgroups, name).iter().all(|one| *one == wanted);
@@ -205,7 +205,7 @@ fn the_script_of_a_plan_writes_the_same() {
         let name = script.split("-path '*/").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
         assert!(rates(&cgroups, name).iter().all(|one| *one == [Some(7 << 20), None]), "{script}");
         // It leaves no mark, and the cgroups are whoever's who made them.
-        sh("ip netns del matrix-plain; rm -rf /etc/netns/matrix-plain");
+        sh("ip netns del matrix-plain; umount /run/netns; rm -r /run/netns /etc/netns");
         sh("find /sys/fs/cgroup -depth -type d -path '*/nslab*' -exec rmdir {} +");
         assert_eq!(cgroups.all(), [] as [&str; 0]);
     });

@@ -99,19 +99,19 @@ fn who_is_killed_for_the_labs_limit_is_told_so() {
         let cgroups = Cgroups::mount(host);
         busybox(host, "root");
         let eater = |limits: &str| {
-            format!("{{container: {{rootfs: root, command: [dd, if=/dev/zero, of=/dev/null, bs=80M], {limits}}}}}")
+            format!("{{container: {{rootfs: root, command: [dd, if=/dev/zero, of=/dev/null, bs=300M], {limits}}}}}")
         };
-        let nodes = format!("{{own: {}, none: {}}}", eater("limits: {memory: 200M}"), eater(""));
+        let nodes = format!("{{own: {}, none: {}}}", eater("limits: {memory: 600M}"), eater(""));
         let file =
-            topology(host, "matrix.yaml", &format!("name: matrix\nlimits: {{memory: 40M, swap: 0}}\nnodes: {nodes}\n"));
+            topology(host, "matrix.yaml", &format!("name: matrix\nlimits: {{memory: 120M, swap: 0}}\nnodes: {nodes}\n"));
         ok(&["up", &file]);
         for node in ["own", "none"] {
-            assert_eq!(ended(node)["reason"], "killed, out of memory (limit 40 MB of the lab as a whole)", "{node}");
+            assert_eq!(ended(node)["reason"], "killed, out of memory (limit 120 MB of the lab as a whole)", "{node}");
         }
         // Its own is told as before.
-        let own = format!("{{own: {}}}", eater("limits: {memory: 30M, swap: 0}"));
-        ok(&["up", &topology(host, "matrix.yaml", &format!("name: matrix\nlimits: {{memory: 400M}}\nnodes: {own}\n"))]);
-        assert_eq!(ended("own")["reason"], "killed, out of memory (limit 30 MB)");
+        let own = format!("{{own: {}}}", eater("limits: {memory: 100M, swap: 0}"));
+        ok(&["up", &topology(host, "matrix.yaml", &format!("name: matrix\nlimits: {{memory: 800M}}\nnodes: {own}\n"))]);
+        assert_eq!(ended("own")["reason"], "killed, out of memory (limit 100 MB)");
         ok(&["down"]);
         assert_eq!(cgroups.all(), [] as [&str; 0]);
     });
