@@ -48,7 +48,7 @@ fn what_is_started_in_a_node_is_under_its_limits() {
                 let told = String::from_utf8(output.stdout).unwrap();
                 assert!(told.lines().any(|line| line.ends_with(&format!("/nslab/few/{node}"))), "{told}");
             }
-            let script = "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 4431 & done; wait";
+            let script = "for n in 1 2 3 4 5 6 7 8 9 10; do sleep 4431 >/dev/null 2>&1 & done; wait";
             let output = lab.node("a").unwrap().run("sh", ["-c", script]).await.unwrap();
             assert!(String::from_utf8_lossy(&output.stderr).to_lowercase().contains("fork"), "{output:?}");
             let _ = Command::new("pkill").args(["-KILL", "-f", "^sleep 4431"]).status();

@@ -203,7 +203,8 @@ fn wherever_a_command_is_killed_no_cgroup_is_left_in_the_end() {
             if point % 2 == 0 {
                 ok(&["up", &after]);
                 assert_eq!(cgroups.read("nslab/walk", "pids.max"), "95", "point {point}");
-                assert!(ok(&["plan", &after]).contains("nothing to do"), "point {point}");
+                let plan = ok(&["plan", &after]);
+                assert!(plan.contains("nothing to do"), "point {point}: {plan}");
             }
             ok(&["down"]);
             assert_eq!(cgroups.all(), [] as [&str; 0], "point {point} of up");
