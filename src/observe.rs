@@ -161,8 +161,8 @@ pub async fn gather(host: &Host, scope: &Scope, privilege: Privilege) -> Result<
     }
     for (cgroup, group) in &scope.groups {
         // What can't be told is not there.
-        let limits = launcher::group_limits(cgroup, &group.limits).ok().flatten();
-        observed.groups.extend(limits.map(|limits| (cgroup.clone(), limits)));
+        let state = launcher::group_limits(cgroup, &group.limits).ok().flatten();
+        observed.groups.extend(state.map(|state| (cgroup.clone(), state)));
     }
     for (pin, known) in &scope.volumes {
         let there = match privilege {

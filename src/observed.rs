@@ -4,12 +4,11 @@
 
 pub mod nat;
 
-use crate::model::container::Limits;
 use crate::model::ovs::{Datapath, OvsColumns, OvsParent, OvsRowId, OvsTable};
 use crate::model::qdisc::Shaping;
 use crate::model::{
-    Advertised, GroupFwdMask, Leased, LinkStatistics, MacAddress, NetnsName, NodeContainer, PinName, Stp, SysctlKey,
-    VlanMode,
+    Advertised, GroupFwdMask, GroupState, Leased, LinkStatistics, MacAddress, NetnsName, NodeContainer, PinName, Stp,
+    SysctlKey, VlanMode,
 };
 use ipnetwork::IpNetwork;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,8 +38,8 @@ pub struct Observed {
     pub nat: nat::NatView,
     /// What is written down of containers, by the directory that it is in.
     pub containers: BTreeMap<PathBuf, ObservedContainer>,
-    /// What the cgroups that no container makes for itself are limited to, by where they are.
-    pub groups: BTreeMap<PathBuf, Limits>,
+    /// The cgroups that no container makes for itself, by where they are.
+    pub groups: BTreeMap<PathBuf, GroupState>,
     /// The volumes that are mounted in mount namespaces, by what pins these and where they are.
     pub volumes: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// Parameters of the host's that other labs have set too, with what each was before the first of them did.

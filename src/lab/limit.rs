@@ -6,7 +6,7 @@ use crate::Error;
 use crate::apply;
 use crate::launcher::{self, Cgroup, Failure, Record, Usage};
 use crate::model::container::{IoRate, Limits, LimitsChange, MemorySize};
-use crate::model::{ContainerName, LabName, NodeName};
+use crate::model::{ContainerName, GroupState, LabName, NodeName};
 use crate::report::{LimitsReport, UsageReport};
 use crate::spec::Spec;
 use std::path::PathBuf;
@@ -75,16 +75,17 @@ impl Nslab {
     pub fn group_limits(&self, lab: &LabName, node: Option<&NodeName>) -> Result<LimitsReport, Error> {
         let groups = self.state(lab)?.made().resources.groups;
         let group = groups.into_iter().find(|group| group.node.as_ref() == node);
-        let limits = match &group {
-            Some(group) => launcher::group_limits(&group.cgroup, &group.limits).map_err(Failure::from)?,
-            None => None,
+        let state = group.as_ref().map(|group| launcher::group_limits(&group.cgroup, &group.limits));
+        let limits = match state.transpose().map_err(Failure::from)?.flatten() {
+            Some(GroupState::Limited(limits)) => limits,
+            Some(GroupState::Begun) | None => Limits::default(),
         };
         let name = node.map(ToString::to_string);
         let found = group.as_ref().map(|group| launcher::find_group(&group.cgroup));
         let found = found.transpose().map_err(Failure::from)?.flatten();
         let usage = found.as_ref().map(Cgroup::usage).transpose().map_err(Failure::from)?;
         let places = found.as_ref().map(Cgroup::directories).unwrap_or_default();
-        Ok(told(Some(lab), name, true, &limits.unwrap_or_default(), places, usage))
+        Ok(told(Some(lab), name, true, &limits, places, usage))
     }
 
     /// Changes that, until it is changed again or the lab is brought up anew: as [`Nslab::up`] with the lab's topology, in

@@ -49,8 +49,8 @@ pub use nic::{Answer, Gateway, Lifetime, Nic, NicAddress, NicRoute, NicRule, Raw
 pub use percent::{Percent, PercentError};
 pub use rate::{ByteSize, Rate, RateError};
 pub use resource::{
-    Address, Bridge, Exec, HostsFile, Interface, LimitedGroup, NameDirectory, Netns, NodeContainer, PortFwdMask,
-    PortVlans, Route, Sysctl, Veth, VethEnd,
+    Address, Bridge, Exec, GroupState, HostsFile, Interface, LimitedGroup, NameDirectory, Netns, NodeContainer,
+    PortFwdMask, PortVlans, Route, Sysctl, Veth, VethEnd,
 };
 pub use shown::Shown;
 pub use span::{Span, SpanError};

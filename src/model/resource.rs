@@ -214,3 +214,12 @@ pub struct LimitedGroup {
     /// What all in it may use together.
     pub limits: Limits,
 }
+
+/// What there is of such a cgroup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupState {
+    /// Its maker was killed before it was done.
+    Begun,
+    /// It is there, and limited to this.
+    Limited(Limits),
+}

@@ -8,8 +8,9 @@ use crate::model::nat::{FORWARD_PASS_RULES, IpFamily, NatChain};
 use crate::model::ovs::{OvsChange, OvsRowId, OvsScalar, OvsTable, OvsThen, text_of};
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
-    Address, Advertised, Advertiser, Autoconfigured, Bridge, DhcpClient, GroupFwdMask, HostsFile, Interface, Netns,
-    NetnsName, PortFwdMask, PortVlans, Route, Sysctl, SysctlKey, Veth, VethEnd, VlanId, VlanMode, Volume,
+    Address, Advertised, Advertiser, Autoconfigured, Bridge, DhcpClient, GroupFwdMask, GroupState, HostsFile,
+    Interface, Netns, NetnsName, PortFwdMask, PortVlans, Route, Sysctl, SysctlKey, Veth, VethEnd, VlanId, VlanMode,
+    Volume,
 };
 use crate::observed::nat::{NatView, ObservedNat, ObservedNatTable};
 use crate::observed::{
@@ -218,7 +219,9 @@ impl Machine {
 
     fn limit(&mut self, op: &Op) -> Result<(), String> {
         match op {
-            Op::SetGroup(group) => drop(self.observed.groups.insert(group.cgroup.clone(), group.limits.clone())),
+            Op::SetGroup(group) => {
+                drop(self.observed.groups.insert(group.cgroup.clone(), GroupState::Limited(group.limits.clone())))
+            }
             Op::RemoveGroup(group) => drop(self.observed.groups.remove(&group.cgroup)),
             Op::LimitContainer(of) => {
                 let there = self.observed.containers.get_mut(&of.directory).filter(|there| there.runs);

@@ -102,8 +102,11 @@ fn who_is_killed_for_the_labs_limit_is_told_so() {
             format!("{{container: {{rootfs: root, command: [dd, if=/dev/zero, of=/dev/null, bs=300M], {limits}}}}}")
         };
         let nodes = format!("{{own: {}, none: {}}}", eater("limits: {memory: 600M}"), eater(""));
-        let file =
-            topology(host, "matrix.yaml", &format!("name: matrix\nlimits: {{memory: 120M, swap: 0}}\nnodes: {nodes}\n"));
+        let file = topology(
+            host,
+            "matrix.yaml",
+            &format!("name: matrix\nlimits: {{memory: 120M, swap: 0}}\nnodes: {nodes}\n"),
+        );
         ok(&["up", &file]);
         for node in ["own", "none"] {
             assert_eq!(ended(node)["reason"], "killed, out of memory (limit 120 MB of the lab as a whole)", "{node}");

@@ -10,6 +10,7 @@ use super::tree::{self, Tree};
 use super::{Cgroup, Kind, Machine, NOTICE, change, disks, limits, make, members, systemd};
 use crate::fault;
 use crate::launcher::{Failure, sys};
+use crate::model::GroupState;
 use crate::model::container::Limits;
 use nix::unistd::geteuid;
 use std::fs::{self, File};
@@ -70,17 +71,16 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
     find_group(name)?.unwrap_or_else(|| of_trees(trees, name)).write(limits)
 }
 
-/// What one is limited to: this, where the kernel counts so exactly; nothing, where its maker was killed before it was done; `None`
-/// where there is none.
+/// What there is of one, and what that is limited to: this, where the kernel counts so exactly; `None` where there is none.
 ///
 /// # Errors
 /// When the machine can't be looked at.
-pub fn group_limits(name: &Path, wanted: &Limits) -> Result<Option<Limits>, CgroupError> {
+pub fn group_limits(name: &Path, wanted: &Limits) -> Result<Option<GroupState>, CgroupError> {
     let Some(group) = find_group(name)? else {
         let begun = begun(name)?;
-        return Ok((!begun.is_empty()).then(Limits::default));
+        return Ok((!begun.is_empty()).then_some(GroupState::Begun));
     };
-    Ok(Some(if group.is_limited_to(wanted)? { wanted.clone() } else { group.limits() }))
+    Ok(Some(GroupState::Limited(if group.is_limited_to(wanted)? { wanted.clone() } else { group.limits() })))
 }
 
 /// Removes one; what still runs in it is taken out. Fine where there is none.
