@@ -2,9 +2,9 @@
 //!
 //! Time of processors is counted by every cgroup of version 2 (`cpu.stat`), whatever its controllers; in version 1, by those that
 //! are in a hierarchy with the controller `cpuacct`. What went from and to block devices is counted where the controller `io`,
-//! or `blkio`, is used. nslab uses these where they limit something. Elsewhere it is told what the processes themselves have
-//! used, with those that they have waited for (proc_pid_stat(5), proc_pid_io(5)); what a process has written is then what it
-//! gave the kernel to write.
+//! or `blkio`, is used: in all scopes of systemd's, and where nslab limits it. Elsewhere it is told what the processes themselves
+//! have used, with those that they have waited for (proc_pid_stat(5), proc_pid_io(5)); what a process has written is then what
+//! it gave the kernel to write.
 
 use super::error::CgroupError;
 use super::hierarchy::{self, Controller, Version};
