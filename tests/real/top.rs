@@ -1,7 +1,7 @@
 //! `nslab top --once`: what nodes and containers use, as a table and for programs.
 
 use crate::support::cgroups::Cgroups;
-use crate::support::ps::{ended, ps};
+use crate::support::ps::ended;
 use crate::support::rootfs::busybox;
 use crate::support::run::{fails, json, ok, sh};
 use crate::support::walk::topology;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A processor's worth of work, and something to write.
+/// Work for a processor, of which it has half at most, since other tests want some too; and something to write.
 const BUSY: &str = "while :; do :; done & while :; do dd if=/dev/zero of=/written bs=64k count=16 conv=fsync; done";
 
 pub(crate) fn lab(host: &ThrowAwayHost) -> String {
@@ -22,7 +22,7 @@ pub(crate) fn lab(host: &ThrowAwayHost) -> String {
 name: matrix
 switches: {{lan: {{subnets: [10.0.0.0/24]}}}}
 nodes:
-  busy: {{container: {{rootfs: root, command: [sh, -c, '{BUSY}'], limits: {{memory: 100M, pids: 20}}}}}}
+  busy: {{container: {{rootfs: root, command: [sh, -c, '{BUSY}'], limits: {{memory: 100M, pids: 20, cpus: 0.5}}}}}}
   calm: {{container: {{rootfs: root, command: [sleep, '4501']}}}}
   plain:
 links:
@@ -55,18 +55,6 @@ fn until(what: &str, name: &str, mut is_so: impl FnMut(&Value) -> bool) -> Value
     told
 }
 
-/// Other tests want the processors, too, and this one is to have most of one.
-pub(crate) fn put_first(name: &str) {
-    let init = ps(name)["pid"].to_string();
-    wait_until("its command works", SOON, || sh(&format!("pgrep -P $(pgrep -P {init}) || true")).lines().count() >= 2);
-    // What its shell starts from now on is as urgent as that; among the sessions of the machine, too (sched(7), autogroup).
-    let all = format!(
-        "first=$(pgrep -P {init}); for pid in $first $(pgrep -P $first); do
-             renice -n -20 -p $pid || true; echo -20 > /proc/$pid/autogroup || true; done"
-    );
-    sh(&all);
-}
-
 fn is_nothing_known(node: &Value, but: &[&str]) -> bool {
     node.as_object().unwrap().iter().all(|(key, value)| but.contains(&key.as_str()) || value.is_null())
 }
@@ -78,15 +66,14 @@ fn a_busy_container_is_told_from_a_calm_one() {
     ThrowAwayHost::run(|host| {
         let _cgroups = Cgroups::mount(host);
         ok(&["up", &lab(host)]);
-        put_first("busy");
-        let busy = until("it has a processor", "busy", |node| node["cpu_percent"].as_f64() > Some(50.0));
+        let busy = until("it has a good part of a processor", "busy", |node| node["cpu_percent"].as_f64() > Some(10.0));
         let number = |key: &str| busy[key].as_u64().unwrap();
         assert_eq!((number("memory_limit_bytes"), number("pids_limit")), (100 << 20, 20), "{busy}");
         assert!((1 << 16..100 << 20).contains(&number("memory_bytes")) && (3..20).contains(&number("pids")), "{busy}");
         assert_eq!((&busy["lab"], &busy["state"]), (&"matrix".into(), &"running".into()));
         until("it writes", "busy", |node| node["io_written_bytes_per_s"].as_u64() > Some(0));
         let calm = of(&once(&["matrix"]), "calm");
-        assert!(calm["cpu_percent"].as_f64() < Some(50.0) && calm["memory_bytes"].as_u64() > Some(0), "{calm}");
+        assert!(calm["cpu_percent"].as_f64() < Some(10.0) && calm["memory_bytes"].as_u64() > Some(0), "{calm}");
         assert_eq!((&calm["memory_limit_bytes"], &calm["io_written_bytes_per_s"]), (&Value::Null, &0.into()), "{calm}");
         // One that is no container is in no cgroup where nothing is limited.
         let plain = of(&once(&[]), "plain");
