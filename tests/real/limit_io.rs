@@ -118,7 +118,8 @@ fn a_slow_disk_keeps_nobody_from_being_stopped() {
         let bind = format!("{place}:/disk");
         std::fs::create_dir(host.scratch().join("root/disk")).unwrap();
         // One block would take more than four minutes.
-        let script = "trap : TERM; echo begun; /bin/dd if=/dev/zero of=/disk/file bs=1M count=1 oflag=direct; sleep 4421";
+        let script =
+            "trap : TERM; echo begun; /bin/dd if=/dev/zero of=/disk/file bs=1M count=1 oflag=direct; sleep 4421";
         let launch =
             ["launch", "--detach", "--name", "slow", "--rootfs", &root, "--bind", &bind, "--io-write", "4KB/s"];
         ok(&[&launch[..], &["sh", "-c", script]].concat());

@@ -38,6 +38,21 @@ fn sleeper(seconds: &str) -> String {
     sh(&format!("pgrep -f '^sleep {seconds}' || true")).trim().to_owned()
 }
 
+#[test]
+fn what_a_killed_launcher_has_left_goes_with_the_next() {
+    let script = "sleep 2231 & exec sleep 2232";
+    let mut child = launch(&["--memory", "100M"], &["sh", "-c", script]).spawn().unwrap();
+    wait_until("both run", SOON, || !sleeper("2231").is_empty() && !sleeper("2232").is_empty());
+    let unit = format!("nslab-:launched-{}.scope", cgroup_of(&child));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    wait_until("the command has ended with it", SOON, || sleeper("2232").is_empty());
+    assert!(!sleeper("2231").is_empty() && scopes().contains(&unit), "nobody was there to end what it has started");
+    assert!(launch(&["--memory", "100M"], &["true"]).status().unwrap().success());
+    assert_eq!(sleeper("2231"), "");
+    wait_until("its scope is gone", SOON, || !scopes().contains(&unit));
+}
+
 /// The scopes of nslab's that systemd knows.
 fn scopes() -> String {
     sh("systemctl list-units --all --no-legend --plain 'nslab-*.scope'")
