@@ -140,11 +140,10 @@ fn the_terminal_is_as_it_was_however_it_ends() {
         // Stopped by somebody whom it can't hear, it does not leave the shell with a terminal that it can't use for good.
         kill(pid(), Signal::SIGSTOP).unwrap();
         wait_until("it is stopped", SOON, || sh(&format!("ps -o state= -p {}", pid())) == "T\n");
-        tmux.line("fg");
-        tmux.until("the table is there again", |screen| shown(screen).len() == 3 && screen.contains("q quit"));
+        tmux.line("fg; echo code-5-$?; stty -g > after");
+        tmux.until("the table is there again", |screen| shown(screen).len() == 3 && !screen.contains("Stopped"));
         tmux.key("q");
-        tmux.until("it has ended", |screen| screen.contains('$') && !screen.contains("matrix/"));
-        assert!(!tmux.is_other_screen() && tmux.has_cursor());
+        assert_ended(host, &tmux, 5, 0);
         // A fault of its own is told where it can be read.
         tmux.line(&format!(
             "clear; stty -g > before; RUST_BACKTRACE=0 NSLAB_TEST_FAIL_IN=top {NSLAB} top; echo code-6-$?; stty -g > after"

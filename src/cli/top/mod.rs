@@ -19,7 +19,7 @@ use crate::report::{TopReport, UsageSample};
 use draw::Title;
 use jiff::ZonedDateTime;
 use ratatui::crossterm::event::Event;
-use screen::{Screen, failed};
+use screen::{Keys, Screen, failed};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -90,7 +90,7 @@ async fn live(nslab: &Nslab, lab: Option<LabName>, interval: Duration, mut view:
     let mut continued =
         signal(SignalKind::from_raw(nix::libc::SIGCONT)).map_err(|source| failed("listen for signals", source))?;
     let mut screen = Screen::open()?;
-    let mut events = screen::events()?;
+    let mut keys = Keys::listen()?; // dropped before the terminal is put back
     let mut title = Title { time: String::new(), nothing: nothing(lab.as_ref()) };
     let (mut before, mut report) = (UsageSample::default(), TopReport::default());
     let mut looking = look(nslab, lab.clone(), Instant::now());
@@ -105,7 +105,7 @@ async fn live(nslab: &Nslab, lab: Option<LabName>, interval: Duration, mut view:
                 before = sample;
                 title.time = ZonedDateTime::now().strftime("%H:%M:%S").to_string();
             }
-            event = events.recv() => match event {
+            event = keys.next() => match event {
                 Some(Ok(Event::Key(key))) => match view.press(key, draw::page(screen.height())) {
                     Wish::Show => {}
                     Wish::Quit => return Ok(()),

@@ -13,11 +13,17 @@ use ratatui::crossterm::terminal::{
 use ratatui::layout::Rect;
 use ratatui::{Frame, Terminal};
 use std::io::{self, Stdout, stdout};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How many keys may wait to be looked at.
 const KEYS: usize = 64;
+
+/// How often is looked whether nobody wants to know of keys any more.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The terminal, as long as this lives.
 pub(super) struct Screen(Terminal<CrosstermBackend<Stdout>>);
@@ -98,20 +104,55 @@ fn put_back_after_panic() {
     }));
 }
 
-/// What is pressed, and that the window has another size, from now on. The thread that waits for it ends with the process.
-pub(super) fn events() -> Result<mpsc::Receiver<io::Result<Event>>, Error> {
-    let (sender, receiver) = mpsc::channel(KEYS);
-    let listen = move || {
-        loop {
-            let event = event::read();
-            let is_last = event.is_err();
-            if sender.blocking_send(event).is_err() || is_last {
-                return;
+/// What is pressed, and that the window has another size. When this has been dropped nobody reads the terminal any more: what is
+/// typed from then on is the shell's, however long the rest of the process takes.
+pub(super) struct Keys {
+    events: mpsc::Receiver<io::Result<Event>>,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keys {
+    /// Listens from now on.
+    pub(super) fn listen() -> Result<Self, Error> {
+        let (sender, events) = mpsc::channel(KEYS);
+        let is_over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&is_over);
+        let listen = move || {
+            while !seen.load(Ordering::SeqCst) {
+                let event = match event::poll(LOOK) {
+                    Ok(false) => continue,
+                    Ok(true) => event::read(),
+                    Err(error) => Err(error),
+                };
+                let is_last = event.is_err();
+                if sender.blocking_send(event).is_err() || is_last {
+                    return;
+                }
             }
+        };
+        let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(listen);
+        let thread = thread.map_err(|source| failed("listen to the keyboard", source))?;
+        Ok(Self { events, is_over, thread: Some(thread) })
+    }
+
+    /// The next one; `None` after an error.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn next(&mut self) -> Option<io::Result<Event>> {
+        self.events.recv().await
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        self.events.close(); // or it would wait for room
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join(); // it can't panic, and there would be nothing to do about it
         }
-    };
-    let thread = std::thread::Builder::new().name("keys".to_owned()).spawn(listen);
-    thread.map(|_| receiver).map_err(|source| failed("listen to the keyboard", source))
+    }
 }
 
 pub(super) fn failed(action: &str, source: io::Error) -> Error {
