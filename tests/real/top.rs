@@ -3,7 +3,7 @@
 use crate::support::cgroups::Cgroups;
 use crate::support::ps::ended;
 use crate::support::rootfs::busybox;
-use crate::support::run::{fails, json, ok, sh};
+use crate::support::run::{fails, json, ok};
 use crate::support::walk::topology;
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use serde_json::Value;
