@@ -220,7 +220,8 @@ impl Machine {
     fn limit(&mut self, op: &Op) -> Result<(), String> {
         match op {
             Op::SetGroup(group) => {
-                drop(self.observed.groups.insert(group.cgroup.clone(), GroupState::Limited(group.limits.clone())))
+                let there = GroupState::Limited(group.limits.clone());
+                self.observed.groups.insert(group.cgroup.clone(), there);
             }
             Op::RemoveGroup(group) => drop(self.observed.groups.remove(&group.cgroup)),
             Op::LimitContainer(of) => {

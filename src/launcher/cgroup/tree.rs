@@ -276,11 +276,14 @@ pub(super) fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
     result.while_to("mark", directory)
 }
 
-/// Takes a mark from a directory.
+/// Takes a mark from a directory; fine where somebody else has just done so.
 pub(super) fn unmark(directory: &Path, what: &str) -> Result<(), CgroupError> {
     let kinds = MARKS.iter().filter(|kind| value(directory, kind, what).is_some());
     let mut kinds = kinds.map(|kind| removexattr(directory, format!("{kind}{what}")));
-    kinds.try_for_each(|removed| removed.while_to("take the mark from", directory))
+    kinds.try_for_each(|removed| match removed {
+        Err(Errno::NODATA | Errno::NOENT) => Ok(()),
+        removed => removed.while_to("take the mark from", directory),
+    })
 }
 
 /// Whether a directory has a mark, whosever it is.

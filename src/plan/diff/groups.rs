@@ -14,7 +14,7 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) {
         let set = Op::SetGroup(wanted.clone());
         match world.observed.groups.get(&wanted.cgroup) {
             None | Some(GroupState::Begun) => {
-                steps.push(stage, missing(made.is_some()), set, vec![Op::RemoveGroup(wanted.clone())])
+                steps.push(stage, missing(made.is_some()), set, vec![Op::RemoveGroup(wanted.clone())]);
             }
             Some(GroupState::Limited(limits)) if *limits == wanted.limits => {}
             Some(GroupState::Limited(limits)) => {
@@ -25,8 +25,8 @@ pub(super) fn steps(world: &World<'_>, steps: &mut Steps) {
     }
     for made in &world.made.resources.groups {
         let is_wanted = world.desired.groups.iter().any(|wanted| wanted.cgroup == made.cgroup);
-        let Some(state) = world.observed.groups.get(&made.cgroup).filter(|_| !is_wanted) else { continue };
-        let undo = match state {
+        let Some(there) = world.observed.groups.get(&made.cgroup).filter(|_| !is_wanted) else { continue };
+        let undo = match there {
             GroupState::Begun => Vec::new(),
             GroupState::Limited(limits) => {
                 vec![Op::SetGroup(LimitedGroup { limits: limits.clone(), ..made.clone() })]
