@@ -157,10 +157,10 @@ impl Nslab {
     /// Forgets a container that does not run and that nobody starts; returns whether there is none of that name any more.
     async fn forget_ended(&self, name: &ContainerName) -> Result<bool, Error> {
         let locked = self.root().launched_home().lock().await?;
-        let Some(_claimed) = launcher::claim(&self.root().launched(name))? else {
-            return Ok(!self.root().launched(name).exists());
-        };
-        if self.launched_record(name)?.is_some_and(|record| record.is_alive()) {
+        let claimed = launcher::claim(&self.root().launched(name))?;
+        // One that was to be forgotten with its end has seen to that itself, but for what it was in.
+        let is_gone = claimed.is_none() && !self.root().launched(name).exists();
+        if !is_gone && (claimed.is_none() || self.launched_record(name)?.is_some_and(|record| record.is_alive())) {
             return Ok(false);
         }
         apply::remove_cgroup(self.cgroup_of(name)).await?;
