@@ -26,6 +26,7 @@ pub mod model;
 pub mod observe;
 pub mod observed;
 pub mod plan;
+mod process;
 pub mod report;
 pub mod spec;
 pub mod state;

@@ -27,6 +27,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The longest answer of the launcher's, in bytes: what a pipe takes at once.
 const LONGEST_ANSWER: usize = 4096;
 
+/// What becomes of the slice of systemd's that a lab's scopes are in, where the last has ended.
+#[derive(Debug, Clone, Copy)]
+enum Slice {
+    /// It goes.
+    Goes,
+    /// Others of the lab are started meanwhile, and systemd starts nothing in a slice that it stops.
+    Stays,
+}
+
 /// What is to be launched for a node.
 pub(super) fn launch_of(of: &NodeContainer) -> Launch {
     Launch {
@@ -44,7 +53,7 @@ impl HostEffects {
     /// # Cancel safety
     /// What was begun goes on; it is ended by who starts or stops the container next.
     pub(super) async fn start_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
-        self.clear_container(of).await?;
+        self.clear_container(of, Slice::Stays).await?;
         let failed = |source| EffectError::Container { node: of.node.to_string(), action: "start", source };
         let io = |source: std::io::Error| failed(failure("make what is written down of it", &source));
         directory::make_all(&of.directory).map_err(io)?;
@@ -72,13 +81,10 @@ impl HostEffects {
     /// # Cancel safety
     /// Done again, it goes on.
     pub(super) async fn stop_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
-        self.clear_container(of).await?;
-        let failed = |source| EffectError::Container { node: of.node.to_string(), action: "stop", source };
-        remove_left_slice(of.cgroup.clone()).await.map_err(failed)
+        self.clear_container(of, Slice::Goes).await
     }
 
-    /// The same, while others of the lab are started.
-    async fn clear_container(&self, of: &NodeContainer) -> Result<(), EffectError> {
+    async fn clear_container(&self, of: &NodeContainer, slice: Slice) -> Result<(), EffectError> {
         let failed = |source| EffectError::Container { node: of.node.to_string(), action: "stop", source };
         let record = Record::read(&of.directory).ok().flatten();
         if let Some(running) = record.and_then(|record| record.running) {
@@ -89,7 +95,11 @@ impl HostEffects {
         let (name, value) = self.container_step(&of.node);
         self.host().end_with_environment(&of.netns.name, name, &value).await?;
         fault::chance()?;
-        remove_only_cgroup(of.cgroup.clone()).await.map_err(failed)?;
+        // Before it is forgotten: who is killed in between comes back for what is written down.
+        match slice {
+            Slice::Goes => remove_cgroup(of.cgroup.clone()).await.map_err(failed)?,
+            Slice::Stays => remove_only_cgroup(of.cgroup.clone()).await.map_err(failed)?,
+        }
         remove_written(of.container.root.clone()).await.map_err(failed)?;
         forget(&of.directory).map_err(|error| failed(failure("remove what is written down of it", &error)))?;
         fault::point(|| "after forgetting the container".into());

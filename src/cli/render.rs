@@ -3,7 +3,7 @@
 use super::args::Global;
 use crate::Error;
 use crate::apply::{ApplyError, Cause};
-use crate::model::ContainerName;
+use crate::model::{ContainerName, Shown};
 use crate::report::{DoctorReport, GcReport, LabCondition, LabSummary, Verdict};
 use crate::spec::Spec;
 use crate::topology::Listed;
@@ -179,18 +179,10 @@ pub(super) fn took(ms: u64) -> String {
     if ms < 1000 { format!("{ms} ms") } else { format!("{:.2} s", std::time::Duration::from_millis(ms).as_secs_f64()) }
 }
 
-/// What somebody else has written, who may not be trusted, such that it does nothing to a terminal.
-pub(super) fn harmless(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
-    }
-    shown
-}
-
-/// A table with a head; the last column is not padded.
+/// A table with a head; the last column is not padded. What is in it may be of somebody who is not trusted.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| harmless(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| Shown(cell).to_string()).collect()).collect();
     let mut widths: Vec<usize> = head.iter().map(|cell| cell.chars().count()).collect();
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -55,7 +55,7 @@ pub use netns::{
 pub use netns_watch::{FILES_OF_A_WATCH, NetnsWatch};
 pub use observe::Look;
 pub use open_files::raise_open_files_limit;
-pub use privilege::{has_own_proc, is_privileged};
+pub use privilege::is_privileged;
 pub use processes::EndedProcess;
 pub use shared::SharedDirectories;
 pub(crate) use uplink::{Asked, LEASE, LINE, LeaseState, SeenGateway, SeenLease, Sight, ask, bind};

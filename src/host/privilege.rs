@@ -9,13 +9,6 @@ pub fn is_privileged() -> bool {
     effective_capabilities().is_some_and(|effective| effective & NEEDED == NEEDED)
 }
 
-/// Whether /proc shows the processes of the caller's own PID namespace. Where it is another one's, a number that is read there is
-/// that of another process for kill(2) and pidfd_open(2).
-pub fn has_own_proc() -> bool {
-    let shown = std::fs::read_link("/proc/self").ok();
-    shown.is_some_and(|shown| shown.to_str() == Some(std::process::id().to_string().as_str()))
-}
-
 /// The CapEff line of proc_pid_status(5).
 fn effective_capabilities() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

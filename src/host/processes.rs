@@ -2,7 +2,8 @@
 
 use super::helper::is_helper;
 use super::{HostError, readiness};
-use crate::model::PinName;
+use crate::model::{PinName, Shown};
+use crate::process::own_line;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::{HashMap, HashSet};
@@ -41,9 +42,7 @@ pub struct EndedProcess {
 impl std::fmt::Display for EndedProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { pid, name, killed } = self;
-        // It is the process's own to choose.
-        let name: String = name.chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
-        write!(f, "process {pid} ({name}){}", if *killed { ", which had to be killed" } else { "" })
+        write!(f, "process {pid} ({}){}", Shown(name), if *killed { ", which had to be killed" } else { "" })
     }
 }
 
@@ -204,32 +203,12 @@ async fn has_ended(handle: &AsyncFd<OwnedFd>, within: Duration) -> io::Result<bo
     }
 }
 
-/// The calling process and its ancestors.
-pub(super) fn own_line() -> HashSet<i32> {
-    let mut line = HashSet::new();
-    let mut pid = std::process::id().cast_signed();
-    while pid > 0 && line.insert(pid) {
-        pid = parent_of(pid).unwrap_or(0);
-    }
-    line
-}
-
-/// The fourth field of /proc/PID/stat; the second is a name in parentheses that may hold anything (proc_pid_stat(5)).
-fn parent_of(pid: i32) -> Option<i32> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, rest) = stat.rsplit_once(')')?;
-    rest.split_whitespace().nth(1)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_caller_is_known_to_itself() {
-        let line = own_line();
-        assert!(line.contains(&std::process::id().cast_signed()));
-        assert!(line.contains(&std::os::unix::process::parent_id().cast_signed()));
+    fn whoever_is_in_a_namespace_is_found() {
         let parent = std::os::unix::process::parent_id().cast_signed();
         let inode = netns_inodes(parent).into_iter().next().unwrap();
         assert!(is_in_netns(parent, inode));

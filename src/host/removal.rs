@@ -5,6 +5,7 @@ use super::netns::{self, Held};
 use super::processes::{self, EndedProcess, Processes};
 use super::{HostError, netns::PinFile};
 use crate::model::{Netns, PinName};
+use crate::process;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 /// How many namespaces are looked into at once.
@@ -120,7 +121,7 @@ impl Host {
     /// [`HostError::CallerInside`] where one is; when a namespace can't be looked at.
     pub async fn require_caller_outside(&self, names: Vec<PinName>) -> Result<(), HostError> {
         self.job(move || {
-            let own = processes::own_line();
+            let own = process::own_line();
             for name in names {
                 if let PinFile::Netns { inode, .. } = netns::look(&name)?
                     && let Some(&pid) = own.iter().find(|pid| processes::is_in_netns(**pid, inode))

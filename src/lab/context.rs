@@ -11,6 +11,7 @@ use crate::model::{self, LabName, Netns, NodeName, PinName};
 use crate::observe::{self, Privilege, Scope};
 use crate::observed::{Observed, OvsView};
 use crate::plan::{self, Plan, PlanError, Reason};
+use crate::process;
 use crate::report::{
     DownReport, GapReport, LabCondition, LabReport, LabSummary, PlanReport, StepReport, UpReport, UpResult,
 };
@@ -371,7 +372,7 @@ pub(super) fn require_privilege() -> Result<(), Error> {
         return Err(Error::NotRoot);
     }
     // Others' processes would be taken for those of a lab, and ended.
-    if host::has_own_proc() { Ok(()) } else { Err(Error::OtherProc) }
+    if process::shows_others() { Err(Error::OtherProc) } else { Ok(()) }
 }
 
 /// Keeps other labs from changing the host's own network stack, where this one does or did.

@@ -10,7 +10,7 @@ use super::record::Running;
 use super::seal::{self, Guard};
 use super::{remover, sys};
 use crate::directory::REMOVER;
-use crate::fault;
+use crate::{fault, process};
 use nix::libc;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -69,9 +69,8 @@ pub fn become_init() -> Option<ExitCode> {
 
 /// What every launcher begins with.
 fn begin() -> Result<(), Failure> {
-    let own = std::process::id().to_string();
     // Where there is none at all, what needs it says so.
-    if std::fs::read_link("/proc/self").is_ok_and(|shown| shown.to_str() != Some(&own)) {
+    if process::shows_others() {
         let tell = "tell processes by their numbers, because /proc does not show those of this PID namespace (mount it, by \
                     `mount -t proc proc /proc`)";
         return Err(Step::of(tell).failed()(nix::errno::Errno::ESRCH));

@@ -7,13 +7,13 @@ use super::failure::{During, Failure, Step};
 use super::handshake::Ended;
 use super::launch::Launch;
 use super::strange;
+use crate::process::{Stat, started_ticks};
 use rustix::fs::{FlockOperation, Mode, flock};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
 
 /// The files' names.
 pub(super) mod names {
@@ -91,43 +91,9 @@ pub(super) fn unix_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-/// The start of a process that has not ended; one that nobody has waited for yet has.
-pub(super) fn started_ticks(pid: i32) -> Option<u64> {
-    let stat = stat(pid)?;
-    if matches!(stat[0].as_str(), "Z" | "X") {
-        return None;
-    }
-    stat.get(19)?.parse::<u64>().ok()?.checked_add_signed(-own_offset_ticks())
-}
-
-/// By how much the boot time of the calling process's time namespace is ahead of the machine's: /proc/PID/stat adds it, and the same
-/// process is to be known from other time namespaces.
-fn own_offset_ticks() -> i64 {
-    static OFFSET: LazyLock<i64> = LazyLock::new(|| {
-        let ticks_per_s = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
-        let text = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
-        boot_offset_s(&text).unwrap_or(0) * ticks_per_s
-    });
-    *OFFSET
-}
-
-/// The whole seconds of the boot time's offset (time_namespaces(7)).
-fn boot_offset_s(offsets: &str) -> Option<i64> {
-    offsets.lines().find_map(|line| line.strip_prefix("boottime")?.split_whitespace().next()?.parse().ok())
-}
-
 /// Whether a process has this parent, and has not ended.
 pub(super) fn is_child(pid: i32, parent: i32) -> bool {
-    let is_alive = |stat: &[String]| !matches!(stat[0].as_str(), "Z" | "X");
-    stat(pid).is_some_and(|stat| is_alive(&stat) && stat.get(1).is_some_and(|ppid| *ppid == parent.to_string()))
-}
-
-/// What /proc/PID/stat says from the third field on, the state: there is at least that.
-fn stat(pid: i32) -> Option<Vec<String>> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is a name in parentheses that may hold anything.
-    let fields: Vec<String> = text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect();
-    (!fields.is_empty()).then_some(fields)
+    Stat::of_living(pid).is_some_and(|stat| stat.parent == parent)
 }
 
 impl Record {
@@ -219,16 +185,4 @@ pub(super) fn write(directory: &Path, name: &str, what: &impl Serialize) -> Resu
     let mode = mode(&directory).during(make)?;
     strange::write_new(&directory, &beside, mode, &text).during(make)?;
     rustix::fs::renameat(&directory, &beside, &directory, name).during(make)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_offset_of_a_time_namespace_is_read() {
-        assert_eq!(boot_offset_s("monotonic           0         0\nboottime        86400         0\n"), Some(86400));
-        assert_eq!(boot_offset_s("monotonic -5 0\nboottime -7 0\n"), Some(-7));
-        assert_eq!(boot_offset_s(""), None);
-    }
 }

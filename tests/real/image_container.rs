@@ -6,7 +6,8 @@ use crate::support::run::{sh, text, write};
 use crate::support::{ThrowAwayHost, wait_until};
 use nslab::image::{Claim, Store};
 use nslab::model::ImageName;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A store with an image whose root file system has no directory to mount on: `a`.
@@ -93,6 +94,28 @@ fn an_image_in_use_stays() {
         assert_eq!(pruned["layers"].as_array().unwrap().len(), 1);
         images.ok(&["image", "rm", "a"]);
         images.assert_empty();
+    });
+}
+
+#[test]
+fn who_stands_on_an_image_is_known_from_another_time_namespace() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let mut first =
+            images.command(&["launch", "--image", "a", "sh", "-c", "echo mine > /x; echo begun; read go; cat /x"]);
+        let mut first = first.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut said = BufReader::new(first.stdout.take().unwrap()).lines();
+        assert_eq!(said.next().unwrap().unwrap(), "begun");
+        let prune = images.command(&["image", "prune"]);
+        let mut elsewhere = Command::new("unshare");
+        elsewhere.args(["--time", "--boottime", "86400", "--fork"]).arg(prune.get_program()).args(prune.get_args());
+        elsewhere.envs(prune.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        assert!(elsewhere.status().unwrap().success());
+        assert_eq!(images.names("containers").len(), 1, "it is there as long as its process");
+        drop(first.stdin.take());
+        assert_eq!(said.next().unwrap().unwrap(), "mine");
+        assert!(first.wait().unwrap().success());
+        assert_eq!(images.names("containers"), [] as [String; 0]);
     });
 }
 

@@ -9,6 +9,7 @@ use crate::host::error::FileContext;
 use crate::host::helper::words_of;
 use crate::host::processes::Processes;
 use crate::model::{ClientProcess, Holder, IfName};
+use crate::process::Stat;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io;
 use std::path::Path;
@@ -101,54 +102,17 @@ fn send(action: Action, process: ClientProcess) -> io::Result<bool> {
 
 /// The state of a process that runs; `None` where another one has its number, or none.
 fn state(process: ClientProcess) -> Option<char> {
-    let Stat { state, started_ticks, .. } = Stat::of(process.pid)?;
-    (started_ticks == process.started_ticks && !matches!(state, 'Z' | 'X')).then_some(state)
+    let Stat { state, started_ticks, .. } = Stat::of_living(process.pid)?;
+    (started_ticks == process.started_ticks).then_some(state)
 }
 
 fn is_stopped(state: char) -> bool {
     state == 'T'
 }
 
-/// What /proc/PID/stat says (proc_pid_stat(5)).
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    name: String,
-    state: char,
-    parent: i32,
-    started_ticks: u64,
-}
-
-impl Stat {
-    fn of(pid: i32) -> Option<Self> {
-        Self::parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// The second field is a name in parentheses that may hold anything; the third is the first after it.
-    fn parse(text: &str) -> Option<Self> {
-        let (head, rest) = text.rsplit_once(')')?;
-        let (_, name) = head.split_once('(')?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        Some(Self {
-            name: name.to_owned(),
-            state: fields.first()?.chars().next()?,
-            parent: fields.get(1)?.parse().ok()?,
-            started_ticks: fields.get(19)?.parse().ok()?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_kernels_line_is_read() {
-        let line = "113 (a) b (c) S 1 113 113 0 -1 4194560 90 0 0 0 0 0 0 0 20 0 1 0 424242 2441216 128";
-        let stat = Stat { name: "a) b (c".into(), state: 'S', parent: 1, started_ticks: 424_242 };
-        assert_eq!(Stat::parse(line), Some(stat));
-        let own = Stat::of(std::process::id().cast_signed()).unwrap();
-        assert_eq!(own.parent, std::os::unix::process::parent_id().cast_signed());
-    }
 
     #[test]
     fn another_process_of_the_same_number_is_let_be() {

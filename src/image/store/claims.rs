@@ -14,6 +14,7 @@ use super::layers::digest_of;
 use super::{DIRECTORY, Damage, Locked, Store, entries, read, write};
 use crate::model::ImageName;
 use crate::model::container::Upper;
+use crate::process::started_ticks;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
@@ -164,7 +165,7 @@ impl Store {
                 layers.extend(before.layers);
             }
         }
-        let process = (process, started_ticks(process).unwrap_or(0));
+        let process = (process, started_ticks(process.cast_signed()).unwrap_or(0));
         let claimed = Claimed { claim: claim.clone(), layers, process, world: World::here()? };
         DirBuilder::new().mode(DIRECTORY).recursive(true).create(&place).in_store("make", &place)?;
         write(&place.join(CLAIM), &claimed)?;
@@ -311,18 +312,9 @@ impl Claimed {
         }
         match &self.claim.record {
             Some(record) => record.exists(),
-            None => started_ticks(process) == Some(started),
+            None => started_ticks(process.cast_signed()) == Some(started),
         }
     }
-}
-
-/// When a process was started that has not ended (field 22 of /proc/PID/stat, proc_pid_stat(5)).
-fn started_ticks(process: u32) -> Option<u64> {
-    let text = fs::read_to_string(Path::new("/proc").join(process.to_string()).join("stat")).ok()?;
-    // The second field is a name in parentheses that may hold anything.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let is_alive = !matches!(*fields.first()?, "Z" | "X");
-    is_alive.then(|| fields.get(19)?.parse().ok()).flatten()
 }
 
 #[cfg(test)]

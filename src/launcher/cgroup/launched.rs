@@ -2,9 +2,9 @@
 //! left by one that was killed: the next such process removes them.
 
 use super::super::failure::{During, Failure, Step};
-use super::super::record::started_ticks;
 use super::tree::{BEGUN, Tree};
 use super::{Cgroup, CgroupError, Controller, Machine, Version, members, systemd};
+use crate::process::started_ticks;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;

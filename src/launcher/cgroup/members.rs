@@ -180,19 +180,3 @@ fn kill_one(places: &[Place], pid: i32) -> io::Result<Option<OwnedFd>> {
         result => Ok(result.map(|()| Some(held))?),
     }
 }
-
-/// The calling process and its ancestors.
-pub(super) fn own_line() -> BTreeSet<i32> {
-    let mut line = BTreeSet::new();
-    let mut pid = std::process::id().cast_signed();
-    while pid > 0 && line.insert(pid) {
-        pid = parent_of(pid).unwrap_or(0);
-    }
-    line
-}
-
-/// The fourth field of /proc/PID/stat; the second is a name in parentheses that may hold anything (proc_pid_stat(5)).
-fn parent_of(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-}

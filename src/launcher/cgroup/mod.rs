@@ -9,8 +9,8 @@
 //!   root of the hierarchy, for others what was delegated to them. So it is in version 2 without systemd, in version 1, and in
 //!   the mix of both that has an empty tree of version 2, which then serves for starting, killing and waiting.
 //!
-//! Memory and processes are counted always, because `ps` tells them; processors and disks only where they are limited. Swap that the kernel
-//! can't count is an error where it was to be limited, unless the machine has none: then nothing can be swapped.
+//! Memory and processes are counted always, because `ps` tells them; processors and disks only where they are limited. Swap that
+//! the kernel can't count is an error where it was to be limited, unless the machine has none: then nothing can be swapped.
 //!
 //! All of it is for a process with one thread; nothing here leaves another one behind. What is left of a process that was killed
 //! in between is found by [`Cgroup::find`].
@@ -214,8 +214,7 @@ impl Cgroup {
     }
 
     /// Removes it, and what it is in as far as that is empty and nslab's (but a slice of systemd's, which is for
-    /// [`remove_left_slice`]). Nothing is to be in it any more. What is gone already
-    /// is well.
+    /// [`remove_left_slice`]). Nothing is to be in it any more. What is gone already is well.
     ///
     /// # Errors
     /// When something is in it, and when the kernel or systemd refuses; the rest is removed nevertheless, and the first error

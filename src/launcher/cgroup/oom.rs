@@ -23,7 +23,7 @@ const MOST_ONE: [[&str; 2]; 2] = [
     ["memory.memsw.max_usage_in_bytes", "memory.memsw.limit_in_bytes"],
 ];
 
-/// As much more is wanted at once at most (MEMCG_CHARGE_BATCH, of pages of at most 64 KiB, would be more; of the usual ones it is 256 KiB).
+/// As much more is wanted at once at most: 256 KiB, with pages of 4 KiB (MEMCG_CHARGE_BATCH), and some room.
 const AT_ONCE: u64 = 1 << 20;
 
 /// How many processes of a cgroup the kernel has killed for want of memory, and by whose limit. It is opened where the cgroup can be

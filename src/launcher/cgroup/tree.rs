@@ -7,7 +7,7 @@
 use super::error::{CgroupError, While};
 use super::hierarchy::{Controller, Version};
 use super::members;
-use crate::fault;
+use crate::{fault, process};
 use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use std::fs;
@@ -225,7 +225,7 @@ impl Tree {
 /// Moves the processes of a delegated cgroup into one below it: the caller's own, and those that started it. Others are not
 /// nslab's to move.
 fn evacuate(base: &Path) -> Result<(), CgroupError> {
-    let line = members::own_line();
+    let line = process::own_line();
     let pids = members::of(base)?;
     let others: Vec<i32> = pids.iter().copied().filter(|pid| !line.contains(pid)).collect();
     if !others.is_empty() {
