@@ -89,7 +89,8 @@ fn a_shell_in_a_container_has_jobs_and_the_size_of_the_terminal_and_loses_no_out
         terminal.line("fg");
         terminal.line("echo again-$$");
         terminal.until("again-2");
-        terminal.line("seq 200000; exit 9");
+        // What is typed before the prompt is there comes before it, and the first number would come behind it.
+        terminal.line("echo; seq 200000; exit 9");
         let printed = terminal.until("\n200000\r\n");
         assert_eq!(printed.lines().filter(|line| line.trim().parse::<u32>().is_ok()).count(), 200_000);
         terminal.line("echo code-$?");
