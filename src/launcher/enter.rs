@@ -97,7 +97,7 @@ fn attended(entry: &Entry, launch: &Launch) -> Result<Ended, Failure> {
         {
             Doubled::Child => {
                 drop(channel);
-                let entered = entrance.map_or(Ok(()), |entrance| entrance.enter());
+                let entered = entrance.map_or(Ok(()), Entrance::enter);
                 sys::exit(inside::run_entered(&known, &other, entered));
             }
             Doubled::Parent((pid, handle)) => Ok(Child { pid, handle, channel, cgroup: None, has_reaper: None }),

@@ -1,7 +1,7 @@
 //! The process inside: process 1 of a container, from the clone to its end. Where there is no PID namespace, it becomes the
 //! command itself.
 
-use super::cgroup::{OutOfMemory, protect_from_oom};
+use super::cgroup::{Doors, OutOfMemory, protect_from_oom};
 use super::failure::{During, Failure, Step, at};
 use super::farewell::Farewell;
 use super::handshake::{Channel, Ended, FromInside, FromOutside};
@@ -21,11 +21,12 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// Does all that is to be done inside; returns the code to exit with.
 pub(super) fn run(
     known: &Known<'_>,
+    doors: Doors,
     recording: Option<Recording>,
     farewell: Option<Farewell>,
     channel: &Channel,
 ) -> u8 {
-    match try_run(known, recording, channel) {
+    match try_run(known, doors, recording, channel) {
         Ok(ended) => {
             if let Some(farewell) = farewell {
                 farewell.say();
@@ -41,7 +42,7 @@ pub(super) fn run(
     }
 }
 
-fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -> Result<Ended, Failure> {
+fn try_run(known: &Known<'_>, doors: Doors, recording: Option<Recording>, channel: &Channel) -> Result<Ended, Failure> {
     const NOBODY: Ended = Ended::Code(0); // whoever started this has ended, and nobody waits for the code
     at("inside, after the clone")?;
     if !is_told(channel, &FromOutside::Proceed)? {
@@ -51,6 +52,7 @@ fn try_run(known: &Known<'_>, recording: Option<Recording>, channel: &Channel) -
     if known.springboard.is_some() {
         arguments::hide()?;
     }
+    doors.enter()?;
     set_up(known)?;
     at("inside, when it is set up")?;
     if let Output::Detached { .. } = known.launch.output {

@@ -165,8 +165,12 @@ fn start(
         Ok(farewell) => farewell,
         Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::abandon).transpose())),
     };
-    let prepared = root::prepare(&container.root, &container.namespaces);
-    let (root, volumes) = match prepared.and_then(|root| Ok((root, root::Volumes::take(&container.root)?))) {
+    let prepare = || {
+        let doors = cgroup.as_ref().map(OfLaunch::doors).transpose()?.unwrap_or_default();
+        let root = root::prepare(&container.root, &container.namespaces)?;
+        Ok::<_, Failure>((doors, root, root::Volumes::take(&container.root)?))
+    };
+    let (doors, root, volumes) = match prepare() {
         Ok(prepared) => prepared,
         Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::abandon).transpose())),
     };
@@ -182,12 +186,12 @@ fn start(
     let (pid, handle) = match at("before the clone").and_then(|()| clone(flags, into)) {
         Ok(Doubled::Child) => {
             drop((channel, executable));
-            sys::exit(inside::run(&known, recording, farewell, &other));
+            sys::exit(inside::run(&known, doors, recording, farewell, &other));
         }
         Ok(Doubled::Parent(child)) => child,
         Err(failure) => return Err(failure.after(cgroup.map(OfLaunch::abandon).transpose())),
     };
-    drop(other);
+    drop((other, doors));
     let added = at("after the clone").and_then(|()| cgroup.as_mut().map_or(Ok(()), |cgroup| cgroup.add(pid)));
     let has_reaper = (container.namespaces.pid || has_terminal).then(|| launch.name.clone());
     let child = Child { pid, handle, channel, cgroup, has_reaper };

@@ -1,6 +1,7 @@
 //! The way into the cgroup of a container that runs, kept open while the way into its namespaces is gone.
 
 use super::error::{CgroupError, While};
+use super::tree::Tree;
 use super::{Cgroup, Kind, open};
 use crate::launcher::cgroup::hierarchy::{self, Version};
 use crate::launcher::{Failure, Launch, Step};
@@ -10,12 +11,35 @@ use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 
+/// Open files by which a process with one thread gets into the cgroups that it was not cloned into: each with its path.
+#[derive(Debug, Default)]
+pub(in crate::launcher) struct Doors(Vec<(File, PathBuf)>);
+
+impl Doors {
+    /// Those of version 1: nobody can be cloned into its cgroups.
+    pub(super) fn open(trees: &[Tree]) -> Result<Self, CgroupError> {
+        let of_one = trees.iter().filter(|tree| tree.version == Version::One);
+        let doors = of_one.map(|tree| {
+            let path = tree.entrance();
+            OpenOptions::new().write(true).open(&path).while_to("open", &path).map(|file| (file, path))
+        });
+        Ok(Self(doors.collect::<Result<_, _>>()?))
+    }
+
+    /// Moves the calling process, and closes them.
+    pub(in crate::launcher) fn enter(self) -> Result<(), Failure> {
+        for (mut file, path) in self.0 {
+            file.write_all(b"0").while_to("move a process by", path)?;
+        }
+        Ok(())
+    }
+}
+
 /// Open files by which a child gets into a cgroup.
 #[derive(Debug)]
 pub(in crate::launcher) struct Entrance {
     unified: Option<File>,
-    /// Each with its path.
-    rest: Vec<(File, PathBuf)>,
+    doors: Doors,
 }
 
 impl Entrance {
@@ -37,19 +61,15 @@ impl Entrance {
         match &cgroup.kind {
             Kind::Scope { unit, directory, .. } => {
                 if hierarchy::may_move_into(directory)? {
-                    return Ok(Self { unified: Some(open(directory)?), rest: Vec::new() });
+                    return Ok(Self { unified: Some(open(directory)?), doors: Doors::default() });
                 }
                 super::systemd::attach(unit, std::process::id().cast_signed())?;
-                Ok(Self { unified: None, rest: Vec::new() })
+                Ok(Self { unified: None, doors: Doors::default() })
             }
             Kind::Trees(trees) => {
                 let two = trees.iter().find(|tree| tree.version == Version::Two);
                 let unified = two.map(|tree| open(&tree.leaf())).transpose()?;
-                let rest = trees.iter().filter(|tree| tree.version == Version::One).map(|tree| {
-                    let path = tree.leaf().join("cgroup.procs");
-                    OpenOptions::new().write(true).open(&path).while_to("open", &path).map(|file| (file, path))
-                });
-                Ok(Self { unified, rest: rest.collect::<Result<_, _>>()? })
+                Ok(Self { unified, doors: Doors::open(trees)? })
             }
         }
     }
@@ -60,11 +80,7 @@ impl Entrance {
     }
 
     /// Moves the calling process into all that it was not cloned into.
-    pub(in crate::launcher) fn enter(&self) -> Result<(), Failure> {
-        for (mut file, path) in self.rest.iter().map(|(file, path)| (file, path)) {
-            // No number, but the kernel's word for whoever writes.
-            file.write_all(b"0").while_to("move a process by", path)?;
-        }
-        Ok(())
+    pub(in crate::launcher) fn enter(self) -> Result<(), Failure> {
+        self.doors.enter()
     }
 }

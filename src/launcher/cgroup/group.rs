@@ -158,8 +158,11 @@ pub fn start_in_group(name: &Path, command: &mut Command) -> Result<(), Failure>
 }
 
 fn entrances(name: &Path) -> Result<Vec<PathBuf>, CgroupError> {
-    let directories = find_group(name)?.map(|group| group.directories()).unwrap_or_default();
-    Ok(directories.into_iter().map(|directory| directory.join("cgroup.procs")).collect())
+    Ok(match find_group(name)?.map(|group| group.kind) {
+        Some(Kind::Trees(trees)) => trees.iter().map(Tree::entrance).collect(),
+        Some(Kind::Scope { directory, .. }) => vec![tree::entrance(&directory, Version::Two)],
+        None => Vec::new(),
+    })
 }
 
 /// The one of this name; `None` where there is none.

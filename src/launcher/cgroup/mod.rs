@@ -32,7 +32,7 @@ mod tree;
 mod usage;
 mod way_out;
 
-pub(super) use entrance::Entrance;
+pub(super) use entrance::{Doors, Entrance};
 pub use error::CgroupError;
 pub use group::{
     enter_group, find_group, group_limits, has_left_slice, in_group, remove_group, remove_left_slice, set_group,
@@ -85,7 +85,7 @@ enum Kind {
 }
 
 /// What is in a cgroup at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Memory in bytes, with the files that the kernel keeps in memory for it; `None` where it is not counted.
     pub memory_bytes: Option<u64>,
@@ -141,7 +141,18 @@ impl Cgroup {
         self.unified.as_ref().map(AsFd::as_fd)
     }
 
-    /// Puts process 1 into it, as far as [`Cgroup::fd`] has not. It must have no child yet.
+    /// How process 1 gets into what of it is in version 1. It must have no child yet.
+    ///
+    /// # Errors
+    /// When something can't be opened.
+    pub(super) fn doors(&self) -> Result<Doors, CgroupError> {
+        match &self.kind {
+            Kind::Trees(trees) => Doors::open(trees),
+            Kind::Scope { .. } => Ok(Doors::default()),
+        }
+    }
+
+    /// Puts process 1 into what of it is in version 2, as far as [`Cgroup::fd`] has not. It must have no child yet.
     ///
     /// # Errors
     /// When the kernel or systemd refuses.
@@ -149,7 +160,7 @@ impl Cgroup {
         let is_cloned = self.unified.is_some();
         match &mut self.kind {
             Kind::Trees(trees) => {
-                let rest = trees.iter().filter(|tree| tree.version == Version::One || !is_cloned);
+                let rest = trees.iter().filter(|tree| tree.version == Version::Two && !is_cloned);
                 rest.map(Tree::leaf).try_for_each(|leaf| members::add(&leaf, pid))
             }
             Kind::Scope { unit, placeholder, .. } => {

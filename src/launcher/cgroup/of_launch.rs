@@ -1,6 +1,6 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
-use super::{Cgroup, OomCounter, OutOfMemory, WaysOut, launched};
+use super::{Cgroup, Doors, OomCounter, OutOfMemory, WaysOut, launched};
 use crate::launcher::failure::{During, at};
 use crate::launcher::{Ended, Failure, Launch, Step};
 use crate::model::container::MemorySize;
@@ -47,9 +47,14 @@ impl OfLaunch {
         self.cgroup.fd()
     }
 
-    /// Puts process 1 into it.
+    /// Puts process 1 into it, as far as it neither is nor can do that itself.
     pub(in crate::launcher) fn add(&mut self, pid: nix::unistd::Pid) -> Result<(), Failure> {
         self.cgroup.add(pid.as_raw()).map_err(Failure::from)
+    }
+
+    /// How process 1 gets into what it is not cloned into.
+    pub(in crate::launcher) fn doors(&self) -> Result<Doors, Failure> {
+        self.cgroup.doors().map_err(Failure::from)
     }
 
     /// How process 1 gets out of it.

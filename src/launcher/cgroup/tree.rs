@@ -32,6 +32,17 @@ const MAKING: &str = ".making";
 /// A delegated cgroup's own processes, which can't be in it while there are limited ones below: they wait in one beside.
 const CALLERS: &str = "nslab-callers";
 
+/// See [`Tree::entrance`].
+///
+/// By `tasks`, which version 1 alone has, a process moves itself at once. By `cgroup.procs` it would wait, for milliseconds, until
+/// no process of the machine is about to start or end (cgroup_procs_write_start, kernel/cgroup/cgroup.c).
+pub(super) fn entrance(directory: &Path, version: Version) -> PathBuf {
+    directory.join(match version {
+        Version::One => "tasks",
+        Version::Two => "cgroup.procs",
+    })
+}
+
 /// A hierarchy's part that is used: where, and for what.
 #[derive(Debug, Clone)]
 pub(super) struct Tree {
@@ -48,6 +59,11 @@ impl Tree {
     /// The cgroup itself.
     pub(super) fn leaf(&self) -> PathBuf {
         self.base.join(&self.name)
+    }
+
+    /// The file by which a process with one thread gets into it, with the kernel's word for whoever writes: 0.
+    pub(super) fn entrance(&self) -> PathBuf {
+        entrance(&self.leaf(), self.version)
     }
 
     /// Those that it is in, below the base, the innermost first.

@@ -7,8 +7,7 @@
 //! it gave the kernel to write.
 
 use super::error::CgroupError;
-use super::hierarchy::{self, Controller, Version};
-use super::{Cgroup, Kind, Machine, group, members};
+use super::{Cgroup, Machine, Usage, group, hierarchy, members};
 use crate::model::container::MemorySize;
 use crate::model::{IoBytes, ResourceUsage};
 use nix::unistd::{SysconfVar, sysconf};
@@ -37,7 +36,7 @@ impl UsageReader {
     /// [`CgroupError::Name`]
     pub fn container(&self, name: &Path) -> Result<Option<ResourceUsage>, CgroupError> {
         super::check(name)?;
-        Ok(Cgroup::find_on(&self.0, name).map(|cgroup| self.of(&cgroup)))
+        Ok(Cgroup::find_on(&self.0, name).map(|cgroup| Self::of(&cgroup)))
     }
 
     /// The same of a node's that is no container.
@@ -46,25 +45,19 @@ impl UsageReader {
     /// [`CgroupError::Name`]
     pub fn group(&self, name: &Path) -> Result<Option<ResourceUsage>, CgroupError> {
         super::check(name)?;
-        Ok(group::find_on(&self.0, name).map(|cgroup| self.of(&cgroup)))
+        Ok(group::find_on(&self.0, name).map(|cgroup| Self::of(&cgroup)))
     }
 
-    fn of(&self, cgroup: &Cgroup) -> ResourceUsage {
+    fn of(cgroup: &Cgroup) -> ResourceUsage {
         let places = cgroup.directories();
-        // What of it is in version 2, which alone has its files' names.
-        let is_two = |controller| match &cgroup.kind {
-            Kind::Scope { .. } => true,
-            Kind::Trees(_) => self.0.version(controller) == Version::Two,
-        };
         let read = |file: &str| places.iter().find_map(|place| fs::read_to_string(place.join(file)).ok());
-        let number = |file: &str| read(file)?.trim().parse::<u64>().ok();
-        let memory = if is_two(Controller::Memory) { "memory.current" } else { "memory.usage_in_bytes" };
+        let Usage { memory_bytes, pids } = cgroup.usage().unwrap_or_default();
         let limits = cgroup.limits();
         let mut processes = Processes::new(&places);
         ResourceUsage {
-            memory_bytes: number(memory),
+            memory_bytes,
             memory_limit_bytes: limits.memory.map(MemorySize::bytes),
-            pids: number("pids.current"),
+            pids,
             pids_limit: limits.pids.map(u64::from),
             cpu_us: cpu_us(&places).or_else(|| processes.cpu_us()),
             io: io(read).or_else(|| processes.io()),

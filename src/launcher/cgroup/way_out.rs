@@ -1,7 +1,7 @@
 //! How process 1 leaves its cgroup and removes it, though it can't see it: by files that were opened outside.
 
 use super::hierarchy::{self, Controller, Version};
-use super::tree::Tree;
+use super::tree::{Tree, entrance};
 use super::{Cgroup, Kind};
 use crate::launcher::enclosed::enclosed;
 use rustix::fs::{AtFlags, unlinkat};
@@ -69,7 +69,7 @@ fn ways_of_limits_to_come(trees: &[Tree]) -> Vec<WayOut> {
     let of_limits = hierarchies.iter().filter(|one| one.version == Version::One && one.has_limits());
     let bases = of_limits.filter_map(hierarchy::Hierarchy::base);
     let way_out = |base: PathBuf| {
-        let places = vec![File::options().write(true).open(base.join("cgroup.procs")).ok()?];
+        let places = vec![File::options().write(true).open(entrance(&base, Version::One)).ok()?];
         let directory = enclosed(File::open(base).ok()?);
         let ways = name.ancestors().filter(|way| !way.as_os_str().is_empty());
         let removed = ways.map(|way| Some((directory.try_clone().ok()?, way.as_os_str().to_owned())));
@@ -80,7 +80,7 @@ fn ways_of_limits_to_come(trees: &[Tree]) -> Vec<WayOut> {
 
 fn way_out(tree: &Tree) -> io::Result<WayOut> {
     let writable = |path: &Path| File::options().write(true).open(path);
-    let mut places = vec![writable(&tree.base.join("cgroup.procs"))?];
+    let mut places = vec![writable(&entrance(&tree.base, tree.version))?];
     let ways = tree.name.ancestors().filter(|way| !way.as_os_str().is_empty());
     let removed = ways.filter_map(|way| {
         let directory = tree.base.join(way.parent()?);
@@ -94,7 +94,7 @@ fn way_out(tree: &Tree) -> io::Result<WayOut> {
     if tree.version == Version::Two {
         let hierarchies = hierarchy::look().unwrap_or_default();
         let own = hierarchies.iter().find(|one| one.version == Version::Two).map(hierarchy::Hierarchy::own_directory);
-        places.extend(own.and_then(|own| writable(&own.join("cgroup.procs")).ok()));
+        places.extend(own.and_then(|own| writable(&entrance(&own, Version::Two)).ok()));
         let controllers = tree.enabled();
         if !controllers.is_empty() {
             enabled = Some((writable(&tree.base.join("cgroup.subtree_control"))?, controllers));
