@@ -25,21 +25,19 @@ pub(crate) const REMOVER: &str = "__remove";
 pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
     match remove_own(path) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied && !geteuid().is_root() => {
-            if remove_by_helper(path) {
-                Ok(())
-            } else {
-                Err(error)
-            }
+            remove_by_helper(path).map_err(|why| io::Error::new(error.kind(), format!("{error}; {why}")))
         }
         removed => removed,
     }
 }
 
-/// Says whether it is gone. Why not, the kernel has said already, or says again.
-fn remove_by_helper(path: &Path) -> bool {
+/// As [`remove_all`]; otherwise what the helper has said.
+fn remove_by_helper(path: &Path) -> Result<(), String> {
     let mut helper = Command::new("/proc/self/exe");
-    helper.arg(REMOVER).arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    helper.status().is_ok_and(|status| status.success())
+    let ended = helper.arg(REMOVER).arg(path).stdin(Stdio::null()).output();
+    let ended =
+        ended.map_err(|error| format!("the helper that removes other users' files can't be started: {error}"))?;
+    if ended.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&ended.stderr).trim().to_owned()) }
 }
 
 /// As [`remove_all`], by the calling process itself.

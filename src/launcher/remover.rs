@@ -22,7 +22,10 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let (pid, _handle) = match sys::clone(libc::CLONE_NEWUSER as u64, None).during(make)? {
         Doubled::Child => {
             drop(goes);
-            sys::exit(u8::from(inside(path, go).is_err()));
+            // There is no errno that does not fit: asm-generic/errno.h.
+            sys::exit(
+                inside(path, go).map_or_else(|failure| u8::try_from(failure.source as i32).unwrap_or(u8::MAX), |()| 0),
+            );
         }
         Doubled::Parent(child) => child,
     };
@@ -35,7 +38,8 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
     begun?;
     match status {
         WaitStatus::Exited(_, 0) => Ok(()),
-        _ => Err(Errno::EPERM).during(remove),
+        WaitStatus::Exited(_, errno) => Err(Errno::from_raw(errno)).during(remove),
+        _ => Err(Errno::ECHILD).during(remove),
     }
 }
 
