@@ -8,11 +8,16 @@
 use libfuzzer_sys::fuzz_target;
 use nslab::image::{Budget, Cancel, Devices, unpack_archive};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 const BLOCK: usize = 512;
 
 /// Names that mean something, of which paths are made.
-const NAMES: [&str; 12] = ["a", "b", "c", "..", ".", "", ".wh.a", ".wh.b", ".wh..wh..opq", ".wh.", "secret", "a/b"];
+const NAMES: [&str; 13] =
+    ["a", "b", "c", "..", ".", "", ".wh.a", ".wh.b", ".wh..wh..opq", ".wh.", "secret", "a/b", ABSOLUTE];
+
+/// Nothing may come there.
+const ABSOLUTE: &str = "/dev/shm/nslab-fuzz-unpack";
 
 /// Makes the checksum of a header right, which hardly any chance does.
 fn right(header: &mut [u8]) {
@@ -72,8 +77,12 @@ fuzz_target!(|data: &[u8]| {
     let (files, secret) = (outer.path().join("files"), outer.path().join("secret"));
     fs::create_dir(&files).expect("it is new");
     fs::write(&secret, "secret").expect("it is new");
+    let of_secret = || fs::metadata(&secret).map(|it| (it.nlink(), it.mode(), it.uid())).expect("it is there");
+    let before = of_secret();
     let budget = Budget::new("1M".parse().expect("it is one"), Cancel::default());
     let _ = unpack_archive(&archive[..], &files, &budget, devices);
     assert_eq!(fs::read_dir(outer.path()).expect("it is there").count(), 2);
     assert_eq!(fs::read(&secret).expect("it is there"), b"secret");
+    assert_eq!(of_secret(), before);
+    assert!(fs::symlink_metadata(ABSOLUTE).is_err(), "{ABSOLUTE} is there");
 });

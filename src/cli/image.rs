@@ -6,7 +6,7 @@ use super::progress::ByteBar;
 use super::signals::Signals;
 use super::{render, render_image};
 use crate::Error;
-use crate::image::{self, Cancel, Devices, ImageError, Settings, Store};
+use crate::image::{self, Cancel, Devices, ImageError, Kept, Settings, Store};
 use crate::lab::IMAGES;
 use crate::model::ImageName;
 use std::path::PathBuf;
@@ -14,6 +14,9 @@ use std::process::ExitCode;
 
 /// What a shell returns for a command that SIGINT ended.
 const INTERRUPTED: i32 = 130;
+
+/// What is returned where something is left that was to go.
+const LEFT: u8 = 4;
 
 /// The store that is meant: the machine's; an ordinary user's own (XDG Base Directory Specification); or that of --image-dir.
 pub(super) fn store(global: &Global) -> Result<Store, Error> {
@@ -41,12 +44,11 @@ pub(super) async fn image(global: &Global, verb: ImageVerb) -> Result<ExitCode, 
         ImageVerb::Import(arguments) => import(global, store, arguments).await?,
         ImageVerb::Ls => render_image::list(global, &store.images()?),
         ImageVerb::Show { name } => render_image::show(global, &store.image(&name)?),
-        ImageVerb::Rm { names } => remove(&store, &names)?,
+        ImageVerb::Rm { names } => return remove(&store, &names),
         ImageVerb::Prune { kept } => {
-            let removed = if kept { store.remove_kept()? } else { 0 };
-            let mut pruned = store.prune()?;
-            pruned.containers += removed;
+            let pruned = store.prune(if kept { Kept::Goes } else { Kept::Stays })?;
             render_image::pruned(global, &pruned);
+            return Ok(all_gone(pruned.failed.is_empty()));
         }
         ImageVerb::Du => render_image::usage(global, &store.usage()?),
     }
@@ -82,14 +84,21 @@ async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Re
     Ok(())
 }
 
-fn remove(store: &Store, names: &[ImageName]) -> Result<(), Error> {
+fn remove(store: &Store, names: &[ImageName]) -> Result<ExitCode, Error> {
+    let mut is_all = true;
     for name in names {
         let removed = store.remove(name)?;
         render_image::damaged(&removed.damaged, true);
+        is_all &= removed.failed.is_empty();
         for why in removed.failed {
-            tracing::warn!("{why}");
+            render::line(render::Stream::Error, &format!("nslab: {why}"));
         }
         render::line(render::Stream::Error, &format!("nslab: removed {name}"));
     }
-    Ok(())
+    Ok(all_gone(is_all))
+}
+
+/// Whether all has gone that was to go.
+fn all_gone(is_all: bool) -> ExitCode {
+    if is_all { ExitCode::SUCCESS } else { ExitCode::from(LEFT) }
 }

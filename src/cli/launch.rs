@@ -138,10 +138,10 @@ fn stand(global: &Global, arguments: &mut LaunchArguments, image: &ImageName) ->
     }
     let store = super::image::store(global)?;
     // What others have left is no reason not to start.
-    if let Err(error) = store.sweep()
-        && !global.quiet
-    {
-        render::warning(&error);
+    match store.sweep() {
+        _ if global.quiet => {}
+        Ok(swept) => swept.failed.iter().for_each(|why| render::line(render::Stream::Error, &format!("nslab: {why}"))),
+        Err(error) => render::warning(&error),
     }
     let record = store.image(image)?;
     let run = store.run_of(&record, &arguments.command, arguments.user.unwrap_or(User::Callers))?;

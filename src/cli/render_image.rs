@@ -1,7 +1,7 @@
 //! Images, as text and as JSON.
 
 use super::args::Global;
-use super::render::{Paint, Stream, json, line, text};
+use super::render::{Paint, Stream, json, line, plural, text};
 use crate::image::{Damage, ImageConfig, ImageRecord, Images, Imported, LeftOut, Pruned, Usage};
 use crate::model::Shown;
 use std::fmt::Write as _;
@@ -123,10 +123,10 @@ pub(super) fn pruned(global: &Global, pruned: &Pruned) {
         let _ = writeln!(out, "removed {layer}");
     }
     if *unfinished > 0 {
-        let _ = writeln!(out, "removed what was left of {unfinished} imports");
+        let _ = writeln!(out, "removed what was left of {}", plural(*unfinished, "import"));
     }
     if *containers > 0 {
-        let _ = writeln!(out, "removed what {containers} containers had written");
+        let _ = writeln!(out, "removed what {} had written", plural(*containers, "container"));
     }
     if out.is_empty() && !failed.is_empty() {
         return;

@@ -166,7 +166,7 @@ pub enum RegistryError {
     #[error("the registry can't be reached")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// It says no, for another reason.
-    #[error("the registry says: {0}")]
+    #[error("the registry says: {}", Shown(.0))]
     Refused(String),
     /// What it says makes no sense, or has ended in the middle.
     #[error("what the registry says can't be read")]
@@ -282,9 +282,11 @@ fn users(running: &[String], kept: &[String]) -> String {
     let kept: Vec<String> = kept.iter().map(|owner| format!("what is kept of {owner}")).collect();
     let all = [running, &kept].concat().join(", ");
     match (running, &kept[..]) {
-        (_, []) => format!("{all}: take it down first"),
+        (_, []) => format!("{all}: end it first (`nslab down`, `nslab rm`)"),
         ([], _) => format!("{all}: `nslab image prune --kept` removes what is kept of containers that are no more"),
-        _ => format!("{all}: take it down first, and `nslab image prune --kept` removes what is kept"),
+        _ => format!(
+            "{all}: end it first (`nslab down`, `nslab rm`), and `nslab image prune --kept` removes what is kept"
+        ),
     }
 }
 

@@ -29,7 +29,7 @@ pub use digest::Digest;
 pub use error::{ImageError, Refusal, RegistryError};
 pub use import::{Imported, Settings, default_name, import};
 pub use run::Run;
-pub use store::{Claim, Damage, Footing, ImageRecord, Images, LayerRecord, Pruned, Store, Usage};
+pub use store::{Claim, Damage, Footing, ImageRecord, Images, Kept, LayerRecord, Pruned, Store, Swept, Usage};
 pub use unpack::{Devices, LeftOut};
 
 /// Unpacks an archive of tar(5), packed or not, as a layer into a directory that is there, and empty: for who tests that nothing

@@ -3,6 +3,7 @@
 use super::context::require_place;
 use super::{Nslab, Options, leftovers};
 use crate::Error;
+use crate::image::Swept;
 use crate::launcher;
 use crate::report::GcReport;
 
@@ -60,8 +61,20 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
         Err(error) => report.failed.push(format!("cgroups of containers whose launchers were killed: {error}")),
     }
     match nslab.images().sweep() {
-        Ok(0) => {}
-        Ok(many) => report.removed.push(format!("what {many} containers had written that are no more")),
+        Ok(Swept { containers, unfinished, failed }) => {
+            let what = [
+                (containers, "what a container had written that is no more", "containers had written that are no more"),
+                (unfinished, "what is left of an import or a removal", "imports and removals have left"),
+            ];
+            for (count, one, many) in what {
+                match count {
+                    0 => {}
+                    1 => report.removed.push(one.to_owned()),
+                    _ => report.removed.push(format!("what {count} {many}")),
+                }
+            }
+            report.failed.extend(failed);
+        }
         Err(error) => report.failed.push(format!("what containers had written: {}", crate::error::chain(&error))),
     }
     nslab.tidy().await?;

@@ -8,6 +8,7 @@ use crate::model::container::{RootSource, Upper, Writes};
 use crate::model::{LabName, NodeName};
 use crate::spec::{FromImage, Node, NodeContainer, Spec};
 use crate::state::LockedLab;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What a node's container is called in the store: no name of a lab or a node has such a character in it.
@@ -49,51 +50,73 @@ impl Nslab {
         Ok(())
     }
 
-    /// Has the images of a lab that is locked stay as long as it is there, besides those that it stands on until it is changed.
-    pub(super) fn claim_images(&self, lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
-        self.claim_by(lab, spec, Store::claim)
-    }
-
-    /// The same when it has been changed: what its containers stood on before may go.
-    pub(super) fn claim_images_anew(&self, lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
-        self.claim_by(lab, spec, Store::claim_anew)
-    }
-
-    fn claim_by(
+    /// Takes away what is left of a locked lab's containers that stood on images, and of others that are no more; also in the
+    /// stores of those that it had before, which another --image-dir may have named.
+    pub(super) fn leave_images(
         &self,
         lab: &LockedLab,
-        spec: &Spec,
-        claim_one: impl Fn(&Store, &str, &Claim, &[PathBuf]) -> Result<(), ImageError>,
+        before: Option<&Spec>,
+        now: Option<&Spec>,
     ) -> Result<(), ImageError> {
-        for node in &spec.nodes {
-            let Some(container) = &node.container else { continue };
-            let Some(image) = &container.image else { continue };
-            let claim = Claim {
-                owner: format!("{}/{}", spec.name, node.name),
-                image: image.name.clone(),
-                is_kept: image.keep,
-                record: Some(lab.paths().directory().to_owned()),
-            };
-            let RootSource::Layers(layers) = &container.root.source else { continue };
-            claim_one(self.images(), &place(&spec.name, &node.name), &claim, layers)?;
+        let holding: Vec<String> = standing(now).map(|one| place(lab.name(), &one.node.name)).collect();
+        let own = self.images().path().to_owned();
+        let stores: BTreeSet<PathBuf> = standing(before).map(|one| one.store.path().to_owned()).chain([own]).collect();
+        for store in stores.into_iter().map(Store::new) {
+            store.release(lab.paths().directory(), &holding)?.warn();
         }
-        Ok(())
-    }
-
-    /// Takes away what is left of a locked lab's containers that stood on images, and of others that are no more.
-    pub(super) fn leave_images(&self, lab: &LockedLab, spec: Option<&Spec>) -> Result<(), ImageError> {
-        let stands = |node: &&Node| node.container.as_ref().is_some_and(|container| container.image.is_some());
-        let standing = spec.into_iter().flat_map(|spec| &spec.nodes).filter(stands);
-        let standing: Vec<String> = standing.map(|node| place(lab.name(), &node.name)).collect();
-        self.images().release(lab.paths().directory(), &standing)?;
         self.sweep_images();
         Ok(())
     }
 
     /// Takes away what containers have left that are no more. Whoever came for something else does not fail for it.
     pub(super) fn sweep_images(&self) {
-        if let Err(error) = self.images().sweep() {
-            tracing::warn!("{}", chain(&error));
+        match self.images().sweep() {
+            Ok(swept) => swept.warn(),
+            Err(error) => tracing::warn!("{}", chain(&error)),
         }
     }
+}
+
+/// Has the images of a lab that is locked stay as long as it is there, besides those that it stands on until it is changed.
+pub(super) fn claim(lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
+    claim_by(lab, spec, Store::claim)
+}
+
+/// The same when it has been changed: what its containers stood on before may go.
+pub(super) fn claim_anew(lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
+    claim_by(lab, spec, Store::claim_anew)
+}
+
+fn claim_by(
+    lab: &LockedLab,
+    spec: &Spec,
+    claim_one: impl Fn(&Store, &str, &Claim, &[PathBuf]) -> Result<(), ImageError>,
+) -> Result<(), ImageError> {
+    for Standing { node, image, layers, store } in standing(Some(spec)) {
+        let claim = Claim {
+            owner: format!("{}/{}", spec.name, node.name),
+            image: image.name.clone(),
+            is_kept: image.keep,
+            record: Some(lab.paths().directory().to_owned()),
+        };
+        claim_one(&store, &place(&spec.name, &node.name), &claim, layers)?;
+    }
+    Ok(())
+}
+
+/// A node whose container stands on an image.
+struct Standing<'a> {
+    node: &'a Node,
+    image: &'a FromImage,
+    layers: &'a [PathBuf],
+    /// Where they are.
+    store: Store,
+}
+
+fn standing(spec: Option<&Spec>) -> impl Iterator<Item = Standing<'_>> {
+    spec.into_iter().flat_map(|spec| &spec.nodes).filter_map(|node| {
+        let NodeContainer { image, root, .. } = node.container.as_ref()?;
+        let (RootSource::Layers(layers), Writes::Above(upper)) = (&root.source, &root.writes) else { return None };
+        Some(Standing { node, image: image.as_ref()?, layers, store: Store::of_files(&upper.directory)? })
+    })
 }

@@ -2,11 +2,12 @@
 
 use crate::image::{Images, listing};
 use crate::support::rootfs::busybox;
-use crate::support::run::{sh, text, write};
+use crate::support::run::{ok, sh, text, write};
 use crate::support::{ThrowAwayHost, wait_until};
 use nslab::image::{Claim, Store};
 use nslab::model::ImageName;
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -159,8 +160,50 @@ fn what_a_killed_launcher_left_is_taken_away() {
         wait_until("the container has ended", Duration::from_secs(30), || !sh("ps -e -o args").contains("sleep 1000"));
         assert_eq!(images.names("containers").len(), 1);
         let said = images.ok(&["gc"]);
-        assert!(said.contains("what 1 containers had written"), "{said}");
+        assert!(said.contains("what a container had written that is no more"), "{said}");
         assert_eq!(images.names("containers"), [] as [String; 0]);
+    });
+}
+
+#[test]
+fn what_a_killed_removal_left_is_taken_away() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let left = images.at("containers/@container@dead/files");
+        for next in [&["gc"][..], &["launch", "--image", "a", "true"], &["image", "prune"]] {
+            sh(&format!("mkdir -p {left}; touch {left}/file"));
+            let mut prune = images.command(&["image", "prune"]);
+            let ended = prune.env("NSLAB_TEST_END_AT", "before what is to go of a store is removed").status().unwrap();
+            assert_eq!(ended.signal(), Some(9));
+            assert_eq!(images.names("containers"), [] as [String; 0]);
+            assert_eq!(images.names("tmp").len(), 1, "it was killed after it had moved what was to go");
+            let said = images.ok(next);
+            assert_eq!(said.contains("what is left of an import or a removal"), next == ["gc"], "{said}");
+            assert_eq!(images.names("tmp"), [] as [String; 0], "after {next:?}");
+        }
+        assert!(images.ok(&["gc"]).contains("nothing was left behind"));
+    });
+}
+
+#[test]
+fn a_lab_leaves_the_store_that_it_was_brought_up_with() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let lab = write(host, "lab.yaml", "name: m\nnodes: {n: {container: {image: a, command: [sleep, inf]}}}\n");
+        images.ok(&["up", &lab]);
+        assert_eq!(images.names("containers"), ["m@n"]);
+        ok(&["stop", "n"]);
+        ok(&["start", "n"]);
+        // With the machine's own store, which is not made for that.
+        ok(&["down"]);
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+        images.ok(&["up", &lab]);
+        let other = write(host, "other.yaml", "name: m\nnodes: {n: }\n");
+        ok(&["up", &other]);
+        assert_eq!(images.names("containers"), [] as [String; 0]);
+        ok(&["down"]);
+        images.ok(&["image", "rm", "a"]);
+        images.assert_empty();
     });
 }
 
@@ -333,10 +376,13 @@ fn what_others_have_left_and_nobody_can_remove_is_told_and_stops_nobody() {
         assert!(text(&output).contains("can't remove"), "{}", text(&output));
         let output = images.run(&["image", "import", &format!("{}/rootfs", host.scratch().display()), "--name", "b"]);
         assert!(output.status.success() && text(&output).contains("can't remove"), "{}", text(&output));
-        let pruned = images.json(&["image", "prune"]);
+        let output = images.run(&["--json", "image", "prune", "--kept"]);
+        let pruned: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{}", text(&output));
         assert_eq!(pruned["failed"].as_array().unwrap().len(), 1, "{pruned}");
         assert_eq!(images.names("containers"), [] as [String; 0]);
-        images.ok(&["image", "rm", "b"]);
+        assert!(images.fails(&["gc"], 4).contains("can't remove"));
+        assert!(images.fails(&["image", "rm", "b"], 4).contains("removed b"));
         // What it is in has been moved meanwhile.
         sh("umount $(awk '$2 ~ /busy$/ {print $2}' /proc/mounts)");
         let pruned = images.json(&["image", "prune"]);

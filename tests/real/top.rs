@@ -73,7 +73,11 @@ fn a_busy_container_is_told_from_a_calm_one() {
         assert_eq!((&busy["lab"], &busy["state"]), (&"matrix".into(), &"running".into()));
         until("it writes", "busy", |node| node["io_written_bytes_per_s"].as_u64() > Some(0));
         let calm = of(&once(&["matrix"]), "calm");
-        assert!(calm["cpu_percent"].as_f64() < Some(10.0) && calm["memory_bytes"].as_u64() > Some(0), "{calm}");
+        assert!(
+            calm["cpu_percent"].as_f64().is_some_and(|percent| percent < 10.0)
+                && calm["memory_bytes"].as_u64() > Some(0),
+            "{calm}"
+        );
         assert_eq!((&calm["memory_limit_bytes"], &calm["io_written_bytes_per_s"]), (&Value::Null, &0.into()), "{calm}");
         // One that is no container is in no cgroup where nothing is limited.
         let plain = of(&once(&[]), "plain");
@@ -112,7 +116,8 @@ fn traffic_is_told_at_both_ends() {
         let _cgroups = Cgroups::mount(host);
         ok(&["up", &lab(host)]);
         let mut sender = sending("plain", "10.0.0.2");
-        let number = |node: &Value, key: &str| node[key].as_f64().unwrap_or(0.0);
+        // Less than nothing and more than nothing: neither is true of what is not told.
+        let number = |node: &Value, key: &str| node[key].as_f64().unwrap_or(f64::NAN);
         let outward =
             |node: &Value| number(node, "sent_bits_per_s") > 20_000.0 + 5.0 * number(node, "received_bits_per_s");
         let inward =

@@ -5,6 +5,7 @@ use super::view::View;
 use crate::cli::args_top::Sort;
 use crate::cli::render::{plural, table};
 use crate::report::{ContainerState, NodeUsage, TopReport};
+use clap::ValueEnum;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
@@ -114,15 +115,9 @@ fn cell(text: String, is_sorted: bool) -> Span<'static> {
     Span::styled(text, if is_sorted { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() })
 }
 
-fn word(sort: Sort) -> &'static str {
-    match sort {
-        Sort::Name => "name",
-        Sort::Cpu => "cpu",
-        Sort::Memory => "memory",
-        Sort::Pids => "pids",
-        Sort::Io => "io",
-        Sort::Traffic => "traffic",
-    }
+/// As the command line calls it.
+fn word(sort: Sort) -> String {
+    sort.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// A name in this many places, with an ellipsis where it has more.

@@ -11,14 +11,14 @@
 use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::layers::digest_of;
-use super::{DIRECTORY, Damage, Locked, Store, entries, read, write};
+use super::work::{Left, WORKS};
+use super::{DIRECTORY, Damage, Kept, Locked, Store, Swept, entries, read, write};
 use crate::model::ImageName;
 use crate::model::container::Upper;
 use crate::process::started_ticks;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder};
-use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -112,6 +112,12 @@ impl Footing {
 }
 
 impl Store {
+    /// The store that the files of a container are in; `None` where those are in none.
+    pub fn of_files(files: &Path) -> Option<Self> {
+        let place = files.parent()?.parent()?;
+        place.ends_with(PLACE).then(|| place.parent()).flatten().map(Self::new)
+    }
+
     /// What a container of this name would stand on. Nothing is made.
     ///
     /// # Errors
@@ -177,13 +183,13 @@ impl Store {
     /// written down containers that are called the same.
     ///
     /// # Errors
-    /// When something can't be looked at or removed.
-    pub fn release(&self, record: &Path, holding: &[String]) -> Result<(), ImageError> {
+    /// When something can't be looked at. What can't be removed is told, and the rest goes.
+    pub fn release(&self, record: &Path, holding: &[String]) -> Result<Swept, ImageError> {
         let place = self.root.join(PLACE);
         if entries(&place)?.iter().all(|name| holding.contains(name)) {
-            return Ok(());
+            return Ok(Swept::default());
         }
-        let Some(locked) = self.lock_existing()? else { return Ok(()) };
+        let Some(locked) = self.lock_existing()? else { return Ok(Swept::default()) };
         let here = World::here()?;
         let is_meant = |place: &Path, claimed: &Claimed| {
             let holds = holding.iter().any(|name| place.ends_with(name));
@@ -194,34 +200,24 @@ impl Store {
         let meant = places
             .into_iter()
             .filter(|(place, claimed)| claimed.as_ref().is_some_and(|claimed| is_meant(place, claimed)));
-        locked.take_away(&meant.map(|(place, _)| place).collect::<Vec<_>>()).map(drop)
+        let meant: Vec<PathBuf> = meant.map(|(place, _)| place).collect();
+        locked.take_away(&meant, Vec::new())
     }
 
-    /// Takes away what is left of containers that are no more; what they have written is kept where that is wanted. Gives back
-    /// how many there were.
+    /// Takes away what is left of containers that are no more, but for what they have written where that is kept; and of imports
+    /// and removals that have ended before they were done.
     ///
     /// # Errors
-    /// When something can't be looked at or removed; the others are gone then. Whoever came for something else has no reason to
-    /// fail: it says so, and goes on.
-    pub fn sweep(&self) -> Result<usize, ImageError> {
-        if entries(&self.root.join(PLACE))?.is_empty() {
-            return Ok(0);
+    /// When something can't be looked at. What can't be removed is told, and the rest goes: whoever came for something else has
+    /// no reason to fail.
+    pub fn sweep(&self) -> Result<Swept, ImageError> {
+        let is_empty = |place| entries(&self.root.join(place)).map(|names| names.is_empty());
+        if is_empty(PLACE)? && is_empty(WORKS)? {
+            return Ok(Swept::default());
         }
-        let Some(locked) = self.lock_existing()? else { return Ok(0) };
-        let gone = locked.gone()?;
-        locked.take_away(&gone)
-    }
-
-    /// Takes away what containers have written that are no more, and was kept. Gives back how many there were.
-    ///
-    /// # Errors
-    /// When something can't be looked at or removed.
-    pub fn remove_kept(&self) -> Result<usize, ImageError> {
-        let Some(locked) = self.lock_existing()? else { return Ok(0) };
-        let is_kept = |claimed: &Claimed| claimed.claim.is_kept && !claimed.is_alive();
-        let (places, _) = locked.places()?;
-        let kept = places.into_iter().filter(|(_, claimed)| claimed.as_ref().is_some_and(is_kept));
-        locked.take_away(&kept.map(|(place, _)| place).collect::<Vec<_>>())
+        let Some(locked) = self.lock_existing()? else { return Ok(Swept::default()) };
+        let (gone, left) = (locked.gone(Kept::Stays)?, locked.left_behind()?);
+        locked.take_away(&gone, left)
     }
 }
 
@@ -229,24 +225,18 @@ impl Store {
 type Place = (PathBuf, Option<Claimed>);
 
 impl Locked<'_> {
-    /// Takes places away, of each all at once for whoever looks; gives back how many.
-    fn take_away(self, places: &[PathBuf]) -> Result<usize, ImageError> {
-        if places.is_empty() {
-            return Ok(0);
+    /// Takes places away, of each all at once for whoever looks, and what others have left behind.
+    fn take_away(self, places: &[PathBuf], left: Vec<Left>) -> Result<Swept, ImageError> {
+        if places.is_empty() && left.is_empty() {
+            return Ok(Swept::default());
         }
         let work = self.begin()?;
-        let mut taken = Ok(());
-        for (at, place) in places.iter().enumerate() {
-            match fs::rename(place, work.to_go(&format!("gone-{at}"))) {
-                // Its launcher was quicker.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                moved => taken = taken.and(moved.in_store("remove", place)),
-            }
-        }
+        let mut swept = Swept::default();
+        swept.containers = work.take(places, &mut swept.failed).len();
         // What is to go is out of the way: others need not wait until it is gone.
         drop(self);
-        let ended = work.end();
-        taken.and(ended).map(|()| places.len())
+        swept.remove(left, work);
+        Ok(swept)
     }
 
     /// The places, with what is claimed there; and those of which that can't be read, which are left alone.
@@ -261,10 +251,9 @@ impl Locked<'_> {
         Ok((places, damages))
     }
 
-    fn gone(&self) -> Result<Vec<PathBuf>, ImageError> {
-        let is_gone = |claimed: &Option<Claimed>| {
-            claimed.as_ref().is_none_or(|claimed| !claimed.is_alive() && !claimed.claim.is_kept)
-        };
+    /// The places of containers that are no more, of which nothing is to stay.
+    pub(super) fn gone(&self, kept: Kept) -> Result<Vec<PathBuf>, ImageError> {
+        let is_gone = |claimed: &Option<Claimed>| !claimed.as_ref().is_some_and(|claimed| claimed.stays(kept));
         Ok(self.places()?.0.into_iter().filter(|(_, claimed)| is_gone(claimed)).map(|(place, _)| place).collect())
     }
 
@@ -287,8 +276,8 @@ impl Locked<'_> {
     }
 
     /// The layers on which containers stand, and of whom that is not known.
-    pub(super) fn claimed(&self) -> Result<(Vec<Digest>, Vec<Damage>), ImageError> {
-        let is_needed = |claimed: &Claimed| claimed.is_alive() || claimed.claim.is_kept;
+    pub(super) fn claimed(&self, kept: Kept) -> Result<(Vec<Digest>, Vec<Damage>), ImageError> {
+        let is_needed = |claimed: &Claimed| claimed.stays(kept);
         let (places, damages) = self.places()?;
         let claimed = places.into_iter().filter_map(|(_, claimed)| claimed).filter(is_needed);
         Ok((claimed.flat_map(|claimed| claimed.layers).collect(), damages))
@@ -302,6 +291,10 @@ fn claimed_at(place: &Path) -> Result<Option<Claimed>, ImageError> {
 }
 
 impl Claimed {
+    fn stays(&self, kept: Kept) -> bool {
+        self.is_alive() || self.claim.is_kept && kept == Kept::Stays
+    }
+
     fn is_alive(&self) -> bool {
         let (process, started) = self.process;
         match World::here() {
@@ -325,7 +318,9 @@ mod tests {
     fn the_claim_goes_after_what_was_written() {
         let [files, place] = ["s/containers/c/files", "s/containers/c"].map(PathBuf::from);
         let footing = Footing { layers: Vec::new(), files: files.clone(), place: place.clone() };
-        assert_eq!(footing.upper_that_goes().goes, [files, place]);
+        assert_eq!(footing.upper_that_goes().goes, [files.clone(), place]);
         assert_eq!(footing.upper_that_stays().goes, [] as [PathBuf; 0]);
+        assert_eq!(Store::of_files(&files).unwrap().path(), Path::new("s"));
+        assert!(Store::of_files(Path::new("/somewhere/else/files")).is_none());
     }
 }

@@ -22,8 +22,9 @@ mod work;
 pub use claims::{Claim, Footing};
 pub use damage::Damage;
 pub use measure::Usage;
-pub use prune::Pruned;
+pub use prune::{Kept, Pruned};
 pub use record::{ImageRecord, LayerRecord};
+pub use work::Swept;
 
 pub(super) use work::{NewLayer, Work};
 
@@ -41,7 +42,7 @@ use std::path::{Path, PathBuf};
 const DIRECTORY: u32 = 0o700;
 
 /// The places in it.
-const PLACES: [&str; 4] = ["layers", "images", "containers", "tmp"];
+const PLACES: [&str; 4] = ["layers", "images", "containers", work::WORKS];
 
 /// The store of a directory.
 #[derive(Debug, Clone)]

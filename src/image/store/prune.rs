@@ -3,20 +3,30 @@
 use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::layers::digest_of;
-use super::work::{Left, Work, remove_left};
-use super::{Damage, Images, Locked, Store, entries};
+use super::work::Left;
+use super::{Damage, Images, Locked, Store, Swept, entries};
 use crate::model::ImageName;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
+use std::path::PathBuf;
+
+/// What is to become of what containers have written that are no more, and that was to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// It stays.
+    Stays,
+    /// It goes as well.
+    Goes,
+}
 
 /// What was removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Pruned {
     /// Layers that nobody needed.
     pub layers: Vec<Digest>,
-    /// How many imports had been ended before they were done.
+    /// How many imports and removals had ended before they were done.
     pub unfinished: usize,
     /// How many containers were no more whose files were there.
     pub containers: usize,
@@ -49,44 +59,39 @@ impl Store {
             }
             removed => removed.in_store("remove", &path)?,
         }
-        locked.prune()
+        locked.prune(Kept::Stays)
     }
 
     /// Removes what nobody needs: layers, what is left of imports that were ended, and of containers that are no more.
     ///
     /// # Errors
     /// When something can't be looked at. What can't be removed is told, and the rest goes.
-    pub fn prune(&self) -> Result<Pruned, ImageError> {
-        let swept = self.sweep();
-        let Some(locked) = self.lock_existing()? else { return Ok(Pruned::default()) };
-        let mut pruned = locked.prune()?;
-        match swept {
-            Ok(containers) => pruned.containers = containers,
-            // It is told once: what was in the way in the one place is so in the other.
-            Err(error) if pruned.failed.is_empty() => pruned.failed.push(error.chain()),
-            Err(_) => {}
-        }
-        Ok(pruned)
+    pub fn prune(&self, kept: Kept) -> Result<Pruned, ImageError> {
+        self.lock_existing()?.map_or_else(|| Ok(Pruned::default()), |locked| locked.prune(kept))
     }
 }
 
 impl Locked<'_> {
-    fn prune(self) -> Result<Pruned, ImageError> {
-        let left = self.left_behind()?;
-        let (needed, damaged) = self.needed(&left)?;
+    fn prune(self, kept: Kept) -> Result<Pruned, ImageError> {
+        let (gone, left) = (self.gone(kept)?, self.left_behind()?);
+        let (needed, damaged) = self.needed(&left, kept)?;
+        let unneeded = if damaged.is_empty() { self.layers_but(&needed)? } else { Vec::new() };
         let work = self.begin()?;
-        let layers = if damaged.is_empty() { self.take_layers_but(&needed, &work)? } else { Vec::new() };
+        let mut swept = Swept::default();
+        swept.containers = work.take(&gone, &mut swept.failed).len();
+        let layers = work.take(&unneeded, &mut swept.failed);
+        let layers = layers.iter().filter_map(|layer| digest_of(layer.file_name()?.to_str()?)).collect();
         // What is to go is out of the way: others need not wait until it is gone.
         drop(self);
-        let (unfinished, mut failed) = remove_left(left);
-        failed.extend(work.end().err().map(|error| error.chain()));
-        Ok(Pruned { layers, unfinished, containers: 0, damaged, failed })
+        swept.remove(left, work);
+        let Swept { containers, unfinished, failed } = swept;
+        Ok(Pruned { layers, unfinished, containers, damaged, failed })
     }
 
     /// The layers that images and containers have, and those on which a running import counts; and of whom that is not known.
-    fn needed(&self, left: &[Left]) -> Result<(BTreeSet<Digest>, Vec<Damage>), ImageError> {
+    fn needed(&self, left: &[Left], kept: Kept) -> Result<(BTreeSet<Digest>, Vec<Damage>), ImageError> {
         let mut needed: BTreeSet<Digest> = self.pinned(left)?.into_iter().collect();
-        let (claimed, of_claims) = self.claimed()?;
+        let (claimed, of_claims) = self.claimed(kept)?;
         needed.extend(claimed);
         let Images { all, damaged: mut damages } = self.store.images()?;
         needed.extend(all.iter().flat_map(|image| &image.layers).map(|layer| layer.digest));
@@ -94,15 +99,10 @@ impl Locked<'_> {
         Ok((needed, damages))
     }
 
-    /// Takes all other layers out of their place.
-    fn take_layers_but(&self, needed: &BTreeSet<Digest>, work: &Work<'_>) -> Result<Vec<Digest>, ImageError> {
-        let mut gone = Vec::new();
-        for name in entries(&self.store.root.join("layers"))? {
-            let Some(digest) = digest_of(&name).filter(|digest| !needed.contains(digest)) else { continue };
-            let path = self.store.layer(&digest);
-            fs::rename(&path, work.to_go(&name)).in_store("remove", &path)?;
-            gone.push(digest);
-        }
-        Ok(gone)
+    /// Where all other layers are.
+    fn layers_but(&self, needed: &BTreeSet<Digest>) -> Result<Vec<PathBuf>, ImageError> {
+        let layers = entries(&self.store.root.join("layers"))?;
+        let unneeded = layers.iter().filter_map(|name| digest_of(name)).filter(|digest| !needed.contains(digest));
+        Ok(unneeded.map(|digest| self.store.layer(&digest)).collect())
     }
 }

@@ -13,9 +13,12 @@ use crate::directory;
 use rustix::fs::{FlockOperation, flock, syncfs};
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// The place of all of them.
+pub(super) const WORKS: &str = "tmp";
 
 /// The file that is locked.
 const LOCK: &str = "lock";
@@ -28,7 +31,7 @@ pub(in crate::image) struct Work<'a> {
     pub(in crate::image) store: &'a Store,
     path: PathBuf,
     lock: File,
-    /// How many directories were made in it.
+    /// How many names were given in it.
     made: std::cell::Cell<u32>,
 }
 
@@ -39,9 +42,9 @@ impl Store {
         let left = locked.left_behind()?;
         let work = locked.begin()?;
         drop(locked);
-        for error in remove_left(left).1 {
-            tracing::warn!("{error}");
-        }
+        let mut swept = Swept::default();
+        swept.remove_left(left);
+        swept.warn();
         Ok(work)
     }
 }
@@ -52,15 +55,39 @@ pub(super) struct Left {
     _lock: Option<File>,
 }
 
-/// Removes it; gives back how many went, and why others did not.
-pub(super) fn remove_left(left: Vec<Left>) -> (usize, Vec<String>) {
-    let all = left.len();
-    let failed: Vec<String> = left
-        .into_iter()
-        .filter_map(|Left { path, _lock }| remove_tree(&path).err())
-        .map(|error| error.chain())
-        .collect();
-    (all - failed.len(), failed)
+/// What was taken away that nobody needs any more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many containers were no more whose files were there.
+    pub containers: usize,
+    /// How many imports and removals had ended before they were done.
+    pub unfinished: usize,
+    /// What could not be removed, and why; the rest is gone.
+    pub failed: Vec<String>,
+}
+
+impl Swept {
+    /// Warns of what could not be removed.
+    pub fn warn(&self) {
+        for why in &self.failed {
+            tracing::warn!("{why}");
+        }
+    }
+
+    /// Removes what others have left, and then what was taken out of its place for that.
+    pub(super) fn remove(&mut self, left: Vec<Left>, taken: Work<'_>) {
+        self.remove_left(left);
+        self.failed.extend(taken.end().err().map(|error| error.chain()));
+    }
+
+    fn remove_left(&mut self, left: Vec<Left>) {
+        for Left { path, _lock } in left {
+            match remove_tree(&path) {
+                Ok(()) => self.unfinished += 1,
+                Err(error) => self.failed.push(error.chain()),
+            }
+        }
+    }
 }
 
 impl<'a> Locked<'a> {
@@ -68,7 +95,7 @@ impl<'a> Locked<'a> {
         let mut bytes = [0; 8];
         let random = Path::new("/dev/urandom");
         File::open(random).and_then(|mut file| file.read_exact(&mut bytes)).in_store("read", random)?;
-        let path = self.store.root.join("tmp").join(format!("{:016x}", u64::from_ne_bytes(bytes)));
+        let path = self.store.root.join(WORKS).join(format!("{:016x}", u64::from_ne_bytes(bytes)));
         DirBuilder::new().mode(DIRECTORY).create(&path).in_store("make", &path)?;
         let file = path.join(LOCK);
         let lock = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&file).in_store("make", &file)?;
@@ -100,7 +127,7 @@ impl<'a> Locked<'a> {
     }
 
     fn works(&self) -> Result<Vec<PathBuf>, ImageError> {
-        let place = self.store.root.join("tmp");
+        let place = self.store.root.join(WORKS);
         Ok(entries(&place)?.iter().map(|name| place.join(name)).collect())
     }
 }
@@ -139,8 +166,7 @@ impl NewLayer {
 impl Work<'_> {
     /// A directory for files of any sort.
     pub(in crate::image) fn directory(&self) -> Result<PathBuf, ImageError> {
-        self.made.set(self.made.get() + 1);
-        let path = self.path.join(self.made.get().to_string());
+        let path = self.unused();
         DirBuilder::new().mode(DIRECTORY).create(&path).in_store("make", &path)?;
         Ok(path)
     }
@@ -208,12 +234,30 @@ impl Work<'_> {
 
     /// Ends it: what is still in it goes.
     pub(in crate::image) fn end(self) -> Result<(), ImageError> {
+        crate::fault::at("before what is to go of a store is removed")
+            .map_err(io::Error::other)
+            .in_store("remove", &self.path)?;
         remove_tree(&self.path)
     }
 
-    /// Where something may be moved that is to go with this.
-    pub(super) fn to_go(&self, name: &str) -> PathBuf {
-        self.path.join(name)
+    /// Takes directories out of their place, to go with this; gives back those of which it has, and adds why others are still there.
+    pub(super) fn take<'b>(&self, places: &'b [PathBuf], failed: &mut Vec<String>) -> Vec<&'b Path> {
+        let mut taken = Vec::new();
+        for place in places {
+            match fs::rename(place, self.unused()).in_store("remove", place) {
+                Ok(()) => taken.push(place.as_path()),
+                // Its launcher was quicker.
+                Err(_) if !place.exists() => {}
+                Err(error) => failed.push(error.chain()),
+            }
+        }
+        taken
+    }
+
+    /// A path in it that nothing has.
+    fn unused(&self) -> PathBuf {
+        self.made.set(self.made.get() + 1);
+        self.path.join(self.made.get().to_string())
     }
 
     fn pin(&self, digest: &Digest) -> Result<(), ImageError> {

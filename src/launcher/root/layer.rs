@@ -107,12 +107,7 @@ impl Prepared {
 pub fn remove(root: &Root) -> Result<(), Failure> {
     let Root::Own(RootFileSystem { writes: Writes::Above(upper), .. }) = root else { return Ok(()) };
     for path in &upper.goes {
-        let removed = match path.symlink_metadata() {
-            Ok(found) if found.is_dir() => directory::remove_all(path),
-            Ok(_) => std::fs::remove_file(path),
-            Err(error) => Err(error),
-        };
-        match removed {
+        match directory::remove_all(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             removed => removed.during(|| Step::of(format!("remove {}", path.display())))?,
         }

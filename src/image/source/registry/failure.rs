@@ -1,7 +1,7 @@
 //! What the client's errors mean to who wants an image.
 
 use super::super::super::error::{ImageError, RegistryError};
-use oci_client::errors::{DigestError, OciDistributionError, OciErrorCode};
+use oci_client::errors::{DigestError, OciDistributionError, OciError, OciErrorCode};
 use std::io;
 use std::time::Duration;
 
@@ -29,8 +29,13 @@ pub(super) fn failed(what: &str, error: OciDistributionError, patience: Duration
             } else if has(&[OciErrorCode::ManifestUnknown, OciErrorCode::NameUnknown, OciErrorCode::NotFound]) {
                 RegistryError::Absent
             } else {
-                let all: Vec<&str> = envelope.errors.iter().map(|error| error.message.as_str()).collect();
-                RegistryError::Refused(readable(&all.join("; ")))
+                // A message may be empty; a code never is (OCI distribution specification, "Error Codes").
+                let said = |error: &OciError| match error.message.trim() {
+                    "" => serde_json::to_string(&error.code).unwrap_or_default(),
+                    message => message.to_owned(),
+                };
+                let all: Vec<String> = envelope.errors.iter().map(said).collect();
+                RegistryError::Refused(all.join("; ").chars().take(MOST_CHARACTERS).collect())
             }
         }
         OciDistributionError::ServerError { code: 401 | 403, .. } => RegistryError::Denied,
@@ -52,11 +57,6 @@ pub(super) fn of_stream(what: &str, error: io::Error, patience: Duration) -> Ima
             Err(inner) => other(inner),
         },
     }
-}
-
-/// What a registry says, to be shown on a terminal: it may be as long as it likes, and mean something to that.
-fn readable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(MOST_CHARACTERS).collect()
 }
 
 fn wrong_digest(what: &str, error: &DigestError) -> ImageError {

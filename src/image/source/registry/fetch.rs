@@ -114,6 +114,7 @@ impl<'a> Fetch<'a> {
         if text.len() as u64 > oci::LONGEST {
             return Err(self.damaged("its manifest is too long"));
         }
+        // The client checks it, too; but what an image is does not hang on a version of the client's.
         let digest = Digest::of(&text);
         if let Some(wanted) = reference.digest().and_then(|digest| digest.parse().ok()) {
             oci::check(self.what, wanted, digest)?;
