@@ -142,7 +142,8 @@ pub(crate) fn remove_namespaces() {
 fn remove_nat() {
     sh("for t in $(nft list tables | grep -o 'nslab_.*' || true); do nft delete table inet $t; done
         for f in ip ip6; do if nft list chain $f filter DOCKER-USER 2>/dev/null; then nft flush chain $f filter DOCKER-USER; fi; done
-        for l in $(ip -o link | grep -o '[^ ]*-gw@' | tr -d @); do ip link delete $l; done
+        # It goes by itself, with the namespace of its other end, and maybe at this moment.
+        for l in $(ip -o link | grep -o '[^ ]*-gw@' | tr -d @); do ip link delete $l || [ ! -e /sys/class/net/$l ]; done
         if [ -e /sys/class/net/eth0 ]; then sysctl -qw net.ipv4.conf.eth0.forwarding=0 net.ipv6.conf.eth0.force_forwarding=0; fi");
 }
 
