@@ -1,12 +1,13 @@
 //! Moving a NIC's routes and addresses leaves alone what is not the NIC's, however much the two have in common; and forgets
 //! nothing of what is.
 
-use crate::support::ThrowAwayHost;
 use crate::support::nic::{assert_same, machine};
 use crate::support::run::{fails, ok, sh};
 use crate::support::street::{BEHIND, ROUTER, STATIC_V4, STATIC_V6, Street};
+use crate::support::{ThrowAwayHost, wait_until};
 use crate::uplink::{lab, round_trip};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// The ways to a destination, in the order in which the kernel tells them.
 fn ways(to: &str) -> String {
@@ -138,6 +139,9 @@ fn a_link_local_address_of_somebodys_own_moves() {
         round_trip(host, &street, "keep", &[BEHIND], || {
             assert!(sh("ip -6 address show dev lab-uplink").contains("fe80::5/64"), "{}", machine());
             assert!(!sh("ip -6 address show dev eth0").contains("fe80::5/64"), "{}", machine());
+            // Who asks from an address that is not of the link is answered nowhere.
+            let own = || street.sh("ip -6 address show dev nic scope link -tentative");
+            wait_until("the street has an address of the link", Duration::from_secs(10), || own().contains("fe80:"));
             street.sh("ping -6 -c1 -W5 -q fe80::5%nic");
         });
     });
