@@ -188,13 +188,15 @@ impl Tree {
             if !is_marked(&directory, "") && !is_cut_off(&directory) {
                 break;
             }
-            let enabled = enabled_for(&directory);
+            // The base stays, and is given back what was enabled in it; that is marked at the topmost one.
+            let is_topmost = directory.parent() == Some(&self.base);
+            let enabled = if is_topmost && self.version == Version::Two { enabled_for(&directory) } else { Vec::new() };
             match fs::remove_dir(&directory) {
                 Err(error) if is_in_use(&error) => break,
                 Err(error) if !is_gone(&error) => return Err(error).while_to("remove", &directory),
                 _ => {}
             }
-            if directory.parent() == Some(&self.base) {
+            if is_topmost {
                 unmark(&self.base, MAKING)?;
                 if self.version == Version::Two {
                     self.give_back(&enabled)?;
