@@ -1,7 +1,7 @@
 //! `doctor` and `gc`.
 
 use super::args::Global;
-use super::render;
+use super::{all_gone, render};
 use crate::Error;
 use crate::lab::{self, Nslab};
 use crate::report::Verdict;
@@ -20,5 +20,5 @@ pub(super) async fn doctor(nslab: &Nslab, global: &Global) -> Result<ExitCode, E
 pub(super) async fn gc(nslab: &Nslab, global: &Global) -> Result<ExitCode, Error> {
     let report = lab::gc(nslab).await?;
     render::gc(global, &report);
-    Ok(if report.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(4) })
+    Ok(all_gone(report.failed.is_empty()))
 }

@@ -1,5 +1,6 @@
 //! `image`: what containers stand on.
 
+use super::all_gone;
 use super::args::Global;
 use super::args_image::{ImageVerb, ImportArguments};
 use super::progress::ByteBar;
@@ -14,9 +15,6 @@ use std::process::ExitCode;
 
 /// What a shell returns for a command that SIGINT ended.
 const INTERRUPTED: i32 = 130;
-
-/// What is returned where something is left that was to go.
-const LEFT: u8 = 4;
 
 /// The store that is meant: the machine's; an ordinary user's own (XDG Base Directory Specification); or that of --image-dir.
 pub(super) fn store(global: &Global) -> Result<Store, Error> {
@@ -64,7 +62,7 @@ async fn import(global: &Global, store: Store, arguments: ImportArguments) -> Re
         signals.next().await;
         asked.cancel();
         signals.next().await;
-        // What is left of it goes with the next import.
+        // What is left of it goes with whatever comes next.
         std::process::exit(INTERRUPTED);
     });
     let bar = ByteBar::new(global, "importing");
@@ -96,9 +94,4 @@ fn remove(store: &Store, names: &[ImageName]) -> Result<ExitCode, Error> {
         render::line(render::Stream::Error, &format!("nslab: removed {name}"));
     }
     Ok(all_gone(is_all))
-}
-
-/// Whether all has gone that was to go.
-fn all_gone(is_all: bool) -> ExitCode {
-    if is_all { ExitCode::SUCCESS } else { ExitCode::from(LEFT) }
 }

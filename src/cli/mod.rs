@@ -50,6 +50,14 @@ use std::process::ExitCode;
 /// What is to be logged, for those who want to know more than the options say.
 const LOG: &str = "NSLAB_LOG";
 
+/// What is returned where something is left that was to go.
+const LEFT: u8 = 4;
+
+/// What to exit with where all, or not all, has gone that was to go.
+fn all_gone(is_all: bool) -> ExitCode {
+    if is_all { ExitCode::SUCCESS } else { ExitCode::from(LEFT) }
+}
+
 /// Runs the command line of the process, and says what to exit with.
 pub fn main() -> ExitCode {
     let Arguments { global, verb } = Arguments::of_process();

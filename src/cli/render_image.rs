@@ -123,7 +123,7 @@ pub(super) fn pruned(global: &Global, pruned: &Pruned) {
         let _ = writeln!(out, "removed {layer}");
     }
     if *unfinished > 0 {
-        let _ = writeln!(out, "removed what was left of {}", plural(*unfinished, "import"));
+        let _ = writeln!(out, "removed what was left of {unfinished} that had not come to an end (imports, removals)");
     }
     if *containers > 0 {
         let _ = writeln!(out, "removed what {} had written", plural(*containers, "container"));

@@ -133,7 +133,7 @@ impl Nslab {
         let state = lab.read()?;
         let is_nothing = result.is_err() && is_nothing(&state, result.as_ref().err());
         // While the lab is locked: afterwards, another one may come up in its place.
-        let left = self.leave_images(&lab, before.spec(), state.spec().filter(|_| !is_nothing));
+        let left = self.leave_images(&lab, &before, state.spec().filter(|_| !is_nothing));
         if is_nothing {
             apply::forget(lab).await?;
         }
@@ -195,7 +195,7 @@ impl Nslab {
         let before = lab.read()?;
         let Outcome { plan, ended, left_alone, notes: _, gaps: _, was_up: _ } =
             apply::down(&self.context(options), &lab).await?;
-        self.leave_images(&lab, before.spec(), None)?;
+        self.leave_images(&lab, &before, None)?;
         apply::forget(lab).await?;
         let removed = |op: &plan::Op| if let plan::Op::DeleteNetns(all) = op { all.len() } else { 0 };
         let namespaces = plan.steps.iter().map(|step| removed(&step.op)).sum();

@@ -4,10 +4,11 @@ use super::Nslab;
 use crate::Error;
 use crate::error::chain;
 use crate::image::{Claim, Footing, ImageError, Store};
-use crate::model::container::{RootSource, Upper, Writes};
+use crate::launcher::Record;
+use crate::model::container::{Root, RootFileSystem, RootSource, Upper, Writes};
 use crate::model::{LabName, NodeName};
 use crate::spec::{FromImage, Node, NodeContainer, Spec};
-use crate::state::LockedLab;
+use crate::state::{LabState, LockedLab};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -51,30 +52,62 @@ impl Nslab {
     }
 
     /// Takes away what is left of a locked lab's containers that stood on images, and of others that are no more; also in the
-    /// stores of those that it had before, which another --image-dir may have named.
+    /// stores of those that it had before, or was about to have, which another --image-dir may have named.
     pub(super) fn leave_images(
         &self,
         lab: &LockedLab,
-        before: Option<&Spec>,
+        before: &LabState,
         now: Option<&Spec>,
     ) -> Result<(), ImageError> {
-        let holding: Vec<String> = standing(now).map(|one| place(lab.name(), &one.node.name)).collect();
-        let own = self.images().path().to_owned();
-        let stores: BTreeSet<PathBuf> = standing(before).map(|one| one.store.path().to_owned()).chain([own]).collect();
-        for store in stores.into_iter().map(Store::new) {
-            store.release(lab.paths().directory(), &holding)?.warn();
+        let recorded = before.record.as_ref().map(|record| &record.spec);
+        let begun = before.pending.as_ref().and_then(|pending| pending.spec.as_ref());
+        let had = standing(recorded).chain(standing(begun)).map(|one| place_of(&one.store));
+        let stores: BTreeSet<PathBuf> = had.chain([place_of(self.images())]).collect();
+        let mut result = Ok(());
+        for path in stores {
+            let here = standing(now).filter(|one| place_of(&one.store) == path);
+            let holding: Vec<String> = here.map(|one| place(lab.name(), &one.node.name)).collect();
+            match Store::new(path).release(lab.paths().directory(), &holding) {
+                Ok(swept) => swept.warn(),
+                Err(error) => result = result.and(Err(error)),
+            }
         }
         self.sweep_images();
-        Ok(())
+        result
     }
 
     /// Takes away what containers have left that are no more. Whoever came for something else does not fail for it.
     pub(super) fn sweep_images(&self) {
-        match self.images().sweep() {
-            Ok(swept) => swept.warn(),
-            Err(error) => tracing::warn!("{}", chain(&error)),
-        }
+        sweep(self.images());
     }
+
+    /// The same where a container of no lab has been forgotten, also in the store that it stood in.
+    pub(super) fn sweep_images_of(&self, forgotten: Option<&Record>) {
+        if let Some(Root::Own(root)) = forgotten.map(|record| &record.launch.container.root)
+            && let Some(store) = store_of(root).filter(|store| place_of(store) != place_of(self.images()))
+        {
+            sweep(&store);
+        }
+        self.sweep_images();
+    }
+}
+
+fn sweep(store: &Store) {
+    match store.sweep() {
+        Ok(swept) => swept.warn(),
+        Err(error) => tracing::warn!("{}", chain(&error)),
+    }
+}
+
+/// Where a store is, by whatever path it was named.
+fn place_of(store: &Store) -> PathBuf {
+    store.path().canonicalize().unwrap_or_else(|_| store.path().to_owned())
+}
+
+/// The store that a container's files are in; `None` where it stands on no image.
+fn store_of(root: &RootFileSystem) -> Option<Store> {
+    let Writes::Above(upper) = &root.writes else { return None };
+    Store::of_files(&upper.directory)
 }
 
 /// Has the images of a lab that is locked stay as long as it is there, besides those that it stands on until it is changed.
@@ -116,7 +149,7 @@ struct Standing<'a> {
 fn standing(spec: Option<&Spec>) -> impl Iterator<Item = Standing<'_>> {
     spec.into_iter().flat_map(|spec| &spec.nodes).filter_map(|node| {
         let NodeContainer { image, root, .. } = node.container.as_ref()?;
-        let (RootSource::Layers(layers), Writes::Above(upper)) = (&root.source, &root.writes) else { return None };
-        Some(Standing { node, image: image.as_ref()?, layers, store: Store::of_files(&upper.directory)? })
+        let RootSource::Layers(layers) = &root.source else { return None };
+        Some(Standing { node, image: image.as_ref()?, layers, store: store_of(root)? })
     })
 }

@@ -142,6 +142,7 @@ impl Nslab {
             let there = if there.is_empty() { String::new() } else { format!("; there is {}", there.join(", ")) };
             return Err(Error::Usage(format!("there is no container {name} of no lab{there}")));
         }
+        let forgotten = self.launched_record(name)?;
         // Somebody may forget it and give its name to another one at any moment: that one is meant then, too.
         while !self.forget_ended(name).await? {
             match self.launched_record(name)?.and_then(|record| record.running).filter(Running::is_alive) {
@@ -150,7 +151,7 @@ impl Nslab {
             }
         }
         // With what it has written, where it stood on an image.
-        self.sweep_images();
+        self.sweep_images_of(forgotten.as_ref());
         Ok(())
     }
 
@@ -190,7 +191,9 @@ impl Nslab {
     pub(super) async fn forget_left(&self) -> Result<Vec<String>, Error> {
         let mut forgotten = Vec::new();
         for name in self.root().launched_names()? {
+            let record = self.launched_record(&name)?;
             if let Some(left) = self.forget_if_left(&name).await? {
+                self.sweep_images_of(record.as_ref());
                 forgotten.push(format!("the container {name}, which {left}"));
             }
         }

@@ -22,10 +22,7 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
     let (pid, _handle) = match sys::clone(libc::CLONE_NEWUSER as u64, None).during(make)? {
         Doubled::Child => {
             drop(goes);
-            // There is no errno that does not fit: asm-generic/errno.h.
-            sys::exit(
-                inside(path, go).map_or_else(|failure| u8::try_from(failure.source as i32).unwrap_or(u8::MAX), |()| 0),
-            );
+            sys::exit(inside(path, go).map_or_else(|failure| code(failure.source), |()| 0));
         }
         Doubled::Parent(child) => child,
     };
@@ -41,6 +38,11 @@ pub(super) fn run(path: &Path) -> Result<(), Failure> {
         WaitStatus::Exited(_, errno) => Err(Errno::from_raw(errno)).during(remove),
         _ => Err(Errno::ECHILD).during(remove),
     }
+}
+
+/// An errno as a code to exit with: all that have a name fit (errno(3)), and 0 is what goes by none.
+fn code(errno: Errno) -> u8 {
+    u8::try_from(errno as i32).ok().filter(|code| *code != 0).unwrap_or(u8::MAX)
 }
 
 fn inside(path: &Path, mut go: PipeReader) -> Result<(), Failure> {

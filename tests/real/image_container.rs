@@ -2,7 +2,7 @@
 
 use crate::image::{Images, listing};
 use crate::support::rootfs::busybox;
-use crate::support::run::{ok, sh, text, write};
+use crate::support::run::{sh, text, write};
 use crate::support::{ThrowAwayHost, wait_until};
 use nslab::image::{Claim, Store};
 use nslab::model::ImageName;
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// A store with an image whose root file system has no directory to mount on: `a`.
-fn stocked(host: &ThrowAwayHost) -> Images {
+pub(crate) fn stocked(host: &ThrowAwayHost) -> Images {
     let images = Images::of(host);
     let root = busybox(host, "rootfs");
     sh(&format!("cd {root}; rmdir proc sys dev; echo image > etc/said; mkdir -m 700 etc/closed"));
@@ -182,28 +182,6 @@ fn what_a_killed_removal_left_is_taken_away() {
             assert_eq!(images.names("tmp"), [] as [String; 0], "after {next:?}");
         }
         assert!(images.ok(&["gc"]).contains("nothing was left behind"));
-    });
-}
-
-#[test]
-fn a_lab_leaves_the_store_that_it_was_brought_up_with() {
-    ThrowAwayHost::run(|host| {
-        let images = stocked(host);
-        let lab = write(host, "lab.yaml", "name: m\nnodes: {n: {container: {image: a, command: [sleep, inf]}}}\n");
-        images.ok(&["up", &lab]);
-        assert_eq!(images.names("containers"), ["m@n"]);
-        ok(&["stop", "n"]);
-        ok(&["start", "n"]);
-        // With the machine's own store, which is not made for that.
-        ok(&["down"]);
-        assert_eq!(images.names("containers"), [] as [String; 0]);
-        images.ok(&["up", &lab]);
-        let other = write(host, "other.yaml", "name: m\nnodes: {n: }\n");
-        ok(&["up", &other]);
-        assert_eq!(images.names("containers"), [] as [String; 0]);
-        ok(&["down"]);
-        images.ok(&["image", "rm", "a"]);
-        images.assert_empty();
     });
 }
 

@@ -20,6 +20,7 @@ mod image_container;
 mod image_damage;
 mod image_layers;
 mod image_registry;
+mod image_stores;
 mod inspect;
 mod interrupt;
 mod ipv6;

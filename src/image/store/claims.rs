@@ -11,7 +11,7 @@
 use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::layers::digest_of;
-use super::work::{Left, WORKS};
+use super::work::WORKS;
 use super::{DIRECTORY, Damage, Kept, Locked, Store, Swept, entries, read, write};
 use crate::model::ImageName;
 use crate::model::container::Upper;
@@ -200,8 +200,8 @@ impl Store {
         let meant = places
             .into_iter()
             .filter(|(place, claimed)| claimed.as_ref().is_some_and(|claimed| is_meant(place, claimed)));
-        let meant: Vec<PathBuf> = meant.map(|(place, _)| place).collect();
-        locked.take_away(&meant, Vec::new())
+        let (taken, swept) = locked.take_away(meant.map(|(place, _)| place).collect(), Vec::new())?;
+        Ok(Swept { containers: taken.len(), ..swept })
     }
 
     /// Takes away what is left of containers that are no more, but for what they have written where that is kept; and of imports
@@ -217,7 +217,8 @@ impl Store {
         }
         let Some(locked) = self.lock_existing()? else { return Ok(Swept::default()) };
         let (gone, left) = (locked.gone(Kept::Stays)?, locked.left_behind()?);
-        locked.take_away(&gone, left)
+        let (taken, swept) = locked.take_away(gone, left)?;
+        Ok(Swept { containers: taken.len(), ..swept })
     }
 }
 
@@ -225,20 +226,6 @@ impl Store {
 type Place = (PathBuf, Option<Claimed>);
 
 impl Locked<'_> {
-    /// Takes places away, of each all at once for whoever looks, and what others have left behind.
-    fn take_away(self, places: &[PathBuf], left: Vec<Left>) -> Result<Swept, ImageError> {
-        if places.is_empty() && left.is_empty() {
-            return Ok(Swept::default());
-        }
-        let work = self.begin()?;
-        let mut swept = Swept::default();
-        swept.containers = work.take(places, &mut swept.failed).len();
-        // What is to go is out of the way: others need not wait until it is gone.
-        drop(self);
-        swept.remove(left, work);
-        Ok(swept)
-    }
-
     /// The places, with what is claimed there; and those of which that can't be read, which are left alone.
     fn places(&self) -> Result<(Vec<Place>, Vec<Damage>), ImageError> {
         let (mut places, mut damages) = (Vec::new(), Vec::new());

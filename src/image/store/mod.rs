@@ -6,7 +6,7 @@
 //! layers/sha256-…/layer.json  what is in it
 //! images/NAME.json            an image: its layers, and how it is run
 //! containers/…/               what a container writes that stands on an image, and which that is
-//! tmp/…/                      what is being imported, and what is being removed; `lock` in it is held by who does that
+//! tmp/…/                      what is being imported, and what is being removed; locked by who does that
 //! ```
 //!
 //! Only root looks in: what is in an image may be executable as root, by whoever finds it.

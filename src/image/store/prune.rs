@@ -62,7 +62,7 @@ impl Store {
         locked.prune(Kept::Stays)
     }
 
-    /// Removes what nobody needs: layers, what is left of imports that were ended, and of containers that are no more.
+    /// Removes what nobody needs: layers, what is left of imports and removals that were ended, and of containers that are no more.
     ///
     /// # Errors
     /// When something can't be looked at. What can't be removed is told, and the rest goes.
@@ -76,16 +76,11 @@ impl Locked<'_> {
         let (gone, left) = (self.gone(kept)?, self.left_behind()?);
         let (needed, damaged) = self.needed(&left, kept)?;
         let unneeded = if damaged.is_empty() { self.layers_but(&needed)? } else { Vec::new() };
-        let work = self.begin()?;
-        let mut swept = Swept::default();
-        swept.containers = work.take(&gone, &mut swept.failed).len();
-        let layers = work.take(&unneeded, &mut swept.failed);
+        let (taken, swept) = self.take_away([&gone[..], &unneeded].concat(), left)?;
+        let (containers, layers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|place| gone.contains(place));
         let layers = layers.iter().filter_map(|layer| digest_of(layer.file_name()?.to_str()?)).collect();
-        // What is to go is out of the way: others need not wait until it is gone.
-        drop(self);
-        swept.remove(left, work);
-        let Swept { containers, unfinished, failed } = swept;
-        Ok(Pruned { layers, unfinished, containers, damaged, failed })
+        let Swept { unfinished, failed, .. } = swept;
+        Ok(Pruned { layers, unfinished, containers: containers.len(), damaged, failed })
     }
 
     /// The layers that images and containers have, and those on which a running import counts; and of whom that is not known.

@@ -1,7 +1,7 @@
 //! A directory of the store in which somebody works at something: an import, or a removal.
 //!
-//! A lock in it is held by who does; the kernel gives it back when that process ends in whatever way. So whoever comes next can
-//! tell what is being worked at from what was left behind.
+//! It is locked by who does, until it is gone; the kernel gives the lock back when that process ends in whatever way. So whoever
+//! comes next can tell what is being worked at from what was left behind.
 
 use super::super::budget::Budget;
 use super::super::digest::Digest;
@@ -12,16 +12,13 @@ use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, entries, write, 
 use crate::directory;
 use rustix::fs::{FlockOperation, flock, syncfs};
 use rustix::io::{FdFlags, fcntl_setfd};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The place of all of them.
 pub(super) const WORKS: &str = "tmp";
-
-/// The file that is locked.
-const LOCK: &str = "lock";
 
 /// Where it says which layers of the store it counts on.
 const PINS: &str = "pins";
@@ -52,7 +49,7 @@ impl Store {
 /// What somebody has left behind, and its lock, so that nobody else sees to it at the same time.
 pub(super) struct Left {
     pub(super) path: PathBuf,
-    _lock: Option<File>,
+    _lock: File,
 }
 
 /// What was taken away that nobody needs any more.
@@ -74,12 +71,6 @@ impl Swept {
         }
     }
 
-    /// Removes what others have left, and then what was taken out of its place for that.
-    pub(super) fn remove(&mut self, left: Vec<Left>, taken: Work<'_>) {
-        self.remove_left(left);
-        self.failed.extend(taken.end().err().map(|error| error.chain()));
-    }
-
     fn remove_left(&mut self, left: Vec<Left>) {
         for Left { path, _lock } in left {
             match remove_tree(&path) {
@@ -97,21 +88,37 @@ impl<'a> Locked<'a> {
         File::open(random).and_then(|mut file| file.read_exact(&mut bytes)).in_store("read", random)?;
         let path = self.store.root.join(WORKS).join(format!("{:016x}", u64::from_ne_bytes(bytes)));
         DirBuilder::new().mode(DIRECTORY).create(&path).in_store("make", &path)?;
-        let file = path.join(LOCK);
-        let lock = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&file).in_store("make", &file)?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).in_store("lock", &file)?;
+        let lock = File::open(&path).in_store("open", &path)?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).in_store("lock", &path)?;
         let pins = path.join(PINS);
         DirBuilder::new().mode(DIRECTORY).create(&pins).in_store("make", &pins)?;
         Ok(Work { store: self.store, path, lock, made: 0.into() })
+    }
+
+    /// Takes places away, of each all at once for whoever looks, and what others have left behind; says which places.
+    pub(super) fn take_away(self, places: Vec<PathBuf>, left: Vec<Left>) -> Result<(Vec<PathBuf>, Swept), ImageError> {
+        let mut swept = Swept::default();
+        let work = if places.is_empty() { None } else { Some(self.begin()) };
+        let taken = match &work {
+            Some(Ok(work)) => work.take(places, &mut swept.failed),
+            _ => Vec::new(),
+        };
+        // What is to go is out of the way: others need not wait until it is gone.
+        drop(self);
+        // In any case: it may be why there is no room to begin.
+        swept.remove_left(left);
+        if let Some(work) = work {
+            swept.failed.extend(work?.end().err().map(|error| error.chain()));
+        }
+        Ok((taken, swept))
     }
 
     /// What is left of those who have ended before they were done.
     pub(super) fn left_behind(&self) -> Result<Vec<Left>, ImageError> {
         let mut left = Vec::new();
         for path in self.works()? {
-            match lock_of(&path)? {
-                LockOf::Nobody(lock) => left.push(Left { path, _lock: lock }),
-                LockOf::Somebody => {}
+            if let Some(lock) = lock_of_nobody(&path)? {
+                left.push(Left { path, _lock: lock });
             }
         }
         Ok(left)
@@ -132,21 +139,15 @@ impl<'a> Locked<'a> {
     }
 }
 
-enum LockOf {
-    /// Nobody holds it, or nobody came to make it.
-    Nobody(Option<File>),
-    Somebody,
-}
-
-fn lock_of(work: &Path) -> Result<LockOf, ImageError> {
-    let path = work.join(LOCK);
-    let file = match File::open(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(LockOf::Nobody(None)),
-        file => file.in_store("open", &path)?,
+/// Its lock, where nobody holds it.
+fn lock_of_nobody(work: &Path) -> Result<Option<File>, ImageError> {
+    let directory = match File::open(work) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        directory => directory.in_store("open", work)?,
     };
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(LockOf::Somebody),
-        answer => answer.in_store("lock", &path).map(|()| LockOf::Nobody(Some(file))),
+    match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        answer => answer.in_store("lock", work).map(|()| Some(directory)),
     }
 }
 
@@ -241,17 +242,17 @@ impl Work<'_> {
     }
 
     /// Takes directories out of their place, to go with this; gives back those of which it has, and adds why others are still there.
-    pub(super) fn take<'b>(&self, places: &'b [PathBuf], failed: &mut Vec<String>) -> Vec<&'b Path> {
-        let mut taken = Vec::new();
-        for place in places {
-            match fs::rename(place, self.unused()).in_store("remove", place) {
-                Ok(()) => taken.push(place.as_path()),
-                // Its launcher was quicker.
-                Err(_) if !place.exists() => {}
-                Err(error) => failed.push(error.chain()),
+    fn take(&self, places: Vec<PathBuf>, failed: &mut Vec<String>) -> Vec<PathBuf> {
+        let mut take = |place: &PathBuf| match fs::rename(place, self.unused()).in_store("remove", place) {
+            Ok(()) => true,
+            // Its launcher was quicker.
+            Err(_) if !place.exists() => false,
+            Err(error) => {
+                failed.push(error.chain());
+                false
             }
-        }
-        taken
+        };
+        places.into_iter().filter(|place| take(place)).collect()
     }
 
     /// A path in it that nothing has.
@@ -281,5 +282,25 @@ pub(super) fn remove_tree(path: &Path) -> Result<(), ImageError> {
     match directory::remove_all(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         removed => removed.in_store("remove", path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_being_removed_is_nobodys_to_remove_but_what_was_left_is() {
+        let scratch = tempfile::tempdir().unwrap();
+        let store = Store::new(scratch.path());
+        let left = || store.lock().unwrap().left_behind().unwrap().len();
+        let work = store.begin().unwrap();
+        // As far as it has come: hardly anything is in it any more.
+        fs::remove_dir_all(work.path.join(PINS)).unwrap();
+        assert_eq!(left(), 0);
+        drop(work);
+        assert_eq!(left(), 1);
+        store.sweep().unwrap();
+        assert_eq!((left(), entries(&scratch.path().join(WORKS)).unwrap().len()), (0, 0));
     }
 }

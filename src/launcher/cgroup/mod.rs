@@ -135,9 +135,9 @@ impl Cgroup {
         (!trees.is_empty()).then(|| Self { kind: Kind::Trees(trees), unified: None })
     }
 
-    /// What clone3(2) is to be given with CLONE_INTO_CGROUP. Where this is something, process 1 has to be started so, and
-    /// [`Cgroup::add`] sees to the rest.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    /// What clone3(2) is to be given with CLONE_INTO_CGROUP. Where this is something, process 1 has to be started so;
+    /// [`Cgroup::doors`] and [`Cgroup::add`] see to the rest.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.unified.as_ref().map(AsFd::as_fd)
     }
 
@@ -156,7 +156,7 @@ impl Cgroup {
     ///
     /// # Errors
     /// When the kernel or systemd refuses.
-    pub fn add(&mut self, pid: i32) -> Result<(), CgroupError> {
+    pub(super) fn add(&mut self, pid: i32) -> Result<(), CgroupError> {
         let is_cloned = self.unified.is_some();
         match &mut self.kind {
             Kind::Trees(trees) => {

@@ -69,7 +69,7 @@ fn ways_of_limits_to_come(trees: &[Tree]) -> Vec<WayOut> {
     let of_limits = hierarchies.iter().filter(|one| one.version == Version::One && one.has_limits());
     let bases = of_limits.filter_map(hierarchy::Hierarchy::base);
     let way_out = |base: PathBuf| {
-        let places = vec![File::options().write(true).open(entrance(&base, Version::One)).ok()?];
+        let places = vec![way_into(&base, Version::One).ok()?];
         let directory = enclosed(File::open(base).ok()?);
         let ways = name.ancestors().filter(|way| !way.as_os_str().is_empty());
         let removed = ways.map(|way| Some((directory.try_clone().ok()?, way.as_os_str().to_owned())));
@@ -78,9 +78,15 @@ fn ways_of_limits_to_come(trees: &[Tree]) -> Vec<WayOut> {
     bases.filter(|base| trees.iter().all(|tree| tree.base != *base)).filter_map(way_out).collect()
 }
 
+/// Opens the file by which this process gets into a cgroup that may be another one's, who has allowed a user no more than he must.
+fn way_into(directory: &Path, version: Version) -> io::Result<File> {
+    let open = |path: PathBuf| File::options().write(true).open(path);
+    open(entrance(directory, version)).or_else(|_| open(directory.join("cgroup.procs")))
+}
+
 fn way_out(tree: &Tree) -> io::Result<WayOut> {
     let writable = |path: &Path| File::options().write(true).open(path);
-    let mut places = vec![writable(&entrance(&tree.base, tree.version))?];
+    let mut places = vec![way_into(&tree.base, tree.version)?];
     let ways = tree.name.ancestors().filter(|way| !way.as_os_str().is_empty());
     let removed = ways.filter_map(|way| {
         let directory = tree.base.join(way.parent()?);
