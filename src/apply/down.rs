@@ -101,8 +101,9 @@ pub async fn down(context: &Context, lab: &LockedLab) -> Result<Outcome, ApplyEr
     // Before anything is taken away: half a lab around the caller would be no use to them.
     let names = made.resources.netns.iter().map(|netns| netns.name.clone()).collect();
     host.require_caller_outside(names).await.map_err(ApplyError::Caller)?;
-    let begun =
-        lab.begin(&Pending { verb: Verb::Down, plan: plan.clone(), made: made.clone(), spec: state.spec().cloned() });
+    // What a stopped command wanted stays written down: something of it may be there.
+    let spec = state.specs().last().cloned();
+    let begun = lab.begin(&Pending { verb: Verb::Down, plan: plan.clone(), made: made.clone(), spec });
     match begun {
         // What was made is in the journal already, and what goes makes room.
         Err(error) if error.is_full() && (state.record.is_some() || state.pending.is_some()) => {}

@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, ren
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use std::ffi::{CStr, CString};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -39,7 +39,14 @@ pub(crate) fn remove_all(path: &Path) -> io::Result<()> {
 fn remove_by_helper(path: &Path) -> bool {
     let mut helper = Command::new("/proc/self/exe");
     helper.arg(REMOVER).arg(path).stdin(Stdio::null()).stdout(Stdio::null());
-    helper.status().is_ok_and(|status| status.success())
+    match helper.status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            let what = format!("can't start the process that removes other users' files in {}", path.display());
+            let _ = writeln!(io::stderr(), "nslab: {what}: {error}");
+            false
+        }
+    }
 }
 
 /// As [`remove_all`], by the calling process itself.

@@ -133,7 +133,7 @@ impl Nslab {
         let state = lab.read()?;
         let is_nothing = result.is_err() && is_nothing(&state, result.as_ref().err());
         // While the lab is locked: afterwards, another one may come up in its place.
-        let left = self.leave_images(&lab, &before, state.spec().filter(|_| !is_nothing));
+        let left = self.leave_images(&lab, &before, (!is_nothing).then_some(&state));
         if is_nothing {
             apply::forget(lab).await?;
         }

@@ -3,9 +3,11 @@
 use super::context::require_place;
 use super::{Nslab, Options, leftovers};
 use crate::Error;
-use crate::image::Swept;
+use crate::image::Store;
 use crate::launcher;
 use crate::report::GcReport;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 /// Takes half-made labs away, links in /etc/netns that lead nowhere, rows of Open vSwitch and rules of the packet filter
 /// whose labs a reboot took, what is left of containers that have ended, and an empty state directory. A lab that a command is
@@ -51,7 +53,8 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
             Err(error) => report.failed.push(format!("{rules}: {error}")),
         }
     }
-    report.removed.extend(nslab.forget_left().await?);
+    let (forgotten, stores) = nslab.forget_left().await?;
+    report.removed.extend(forgotten);
     remove_cgroups(nslab, &mut report).await?;
     let left = tokio::task::spawn_blocking(launcher::remove_left_by_killed).await;
     match left.map(|result| result.map_err(|error| crate::error::chain(&error))) {
@@ -60,25 +63,35 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
         Ok(Err(why)) => report.failed.push(format!("cgroups of containers whose launchers were killed: {why}")),
         Err(error) => report.failed.push(format!("cgroups of containers whose launchers were killed: {error}")),
     }
-    match nslab.images().sweep() {
-        Ok(Swept { containers, unfinished, failed }) => {
-            let what = [
-                (containers, "what a container had written that is no more", "containers had written that are no more"),
-                (unfinished, "what is left of an import or a removal", "imports and removals have left"),
-            ];
-            for (count, one, many) in what {
-                match count {
-                    0 => {}
-                    1 => report.removed.push(one.to_owned()),
-                    _ => report.removed.push(format!("what {count} {many}")),
-                }
-            }
-            report.failed.extend(failed);
-        }
-        Err(error) => report.failed.push(format!("what containers had written: {}", crate::error::chain(&error))),
-    }
+    sweep(stores, &mut report);
     nslab.tidy().await?;
     Ok(report)
+}
+
+/// What is left in stores of images.
+fn sweep(stores: BTreeSet<PathBuf>, report: &mut GcReport) {
+    let (mut containers, mut unfinished) = (0, 0);
+    for store in stores.into_iter().map(Store::new) {
+        match store.sweep() {
+            Ok(swept) => {
+                containers += swept.containers;
+                unfinished += swept.unfinished;
+                report.failed.extend(swept.failed);
+            }
+            Err(error) => report.failed.push(format!("what containers had written: {}", crate::error::chain(&error))),
+        }
+    }
+    let what = [
+        (containers, "what a container had written that is no more", "containers had written that are no more"),
+        (unfinished, "what is left of an import or a removal", "imports and removals have left"),
+    ];
+    for (count, one, many) in what {
+        match count {
+            0 => {}
+            1 => report.removed.push(one.to_owned()),
+            _ => report.removed.push(format!("what {count} {many}")),
+        }
+    }
 }
 
 /// The cgroups of containers that have ended and are remembered.

@@ -57,42 +57,40 @@ impl Nslab {
         &self,
         lab: &LockedLab,
         before: &LabState,
-        now: Option<&Spec>,
+        now: Option<&LabState>,
     ) -> Result<(), ImageError> {
-        let recorded = before.record.as_ref().map(|record| &record.spec);
-        let begun = before.pending.as_ref().and_then(|pending| pending.spec.as_ref());
-        let had = standing(recorded).chain(standing(begun)).map(|one| place_of(&one.store));
+        let had = before.specs().flat_map(standing).map(|one| place_of(&one.store));
         let stores: BTreeSet<PathBuf> = had.chain([place_of(self.images())]).collect();
         let mut result = Ok(());
         for path in stores {
-            let here = standing(now).filter(|one| place_of(&one.store) == path);
+            // What failed half-way may run all the same.
+            let stands = now.into_iter().flat_map(LabState::specs).flat_map(standing);
+            let here = stands.filter(|one| place_of(&one.store) == path);
             let holding: Vec<String> = here.map(|one| place(lab.name(), &one.node.name)).collect();
             match Store::new(path).release(lab.paths().directory(), &holding) {
                 Ok(swept) => swept.warn(),
-                Err(error) => result = result.and(Err(error)),
+                Err(error) => {
+                    tracing::warn!("{}", chain(&error));
+                    result = Err(error);
+                }
             }
         }
-        self.sweep_images();
+        sweep(self.images());
         result
     }
 
-    /// Takes away what containers have left that are no more. Whoever came for something else does not fail for it.
-    pub(super) fn sweep_images(&self) {
-        sweep(self.images());
-    }
-
-    /// The same where a container of no lab has been forgotten, also in the store that it stood in.
-    pub(super) fn sweep_images_of(&self, forgotten: Option<&Record>) {
-        if let Some(Root::Own(root)) = forgotten.map(|record| &record.launch.container.root)
-            && let Some(store) = store_of(root).filter(|store| place_of(store) != place_of(self.images()))
-        {
-            sweep(&store);
-        }
-        self.sweep_images();
+    /// Where stores are: the caller's own, and that in which a container of no lab stood.
+    pub(super) fn stores_of(&self, forgotten: Option<&Record>) -> BTreeSet<PathBuf> {
+        let stood = match forgotten.map(|record| &record.launch.container.root) {
+            Some(Root::Own(root)) => store_of(root),
+            Some(Root::Callers) | None => None,
+        };
+        stood.iter().chain([self.images()]).map(place_of).collect()
     }
 }
 
-fn sweep(store: &Store) {
+/// Takes away what containers of a store have left. Whoever came for something else does not fail for it.
+pub(super) fn sweep(store: &Store) {
     match store.sweep() {
         Ok(swept) => swept.warn(),
         Err(error) => tracing::warn!("{}", chain(&error)),
@@ -125,7 +123,7 @@ fn claim_by(
     spec: &Spec,
     claim_one: impl Fn(&Store, &str, &Claim, &[PathBuf]) -> Result<(), ImageError>,
 ) -> Result<(), ImageError> {
-    for Standing { node, image, layers, store } in standing(Some(spec)) {
+    for Standing { node, image, layers, store } in standing(spec) {
         let claim = Claim {
             owner: format!("{}/{}", spec.name, node.name),
             image: image.name.clone(),
@@ -146,8 +144,8 @@ struct Standing<'a> {
     store: Store,
 }
 
-fn standing(spec: Option<&Spec>) -> impl Iterator<Item = Standing<'_>> {
-    spec.into_iter().flat_map(|spec| &spec.nodes).filter_map(|node| {
+fn standing(spec: &Spec) -> impl Iterator<Item = Standing<'_>> {
+    spec.nodes.iter().filter_map(|node| {
         let NodeContainer { image, root, .. } = node.container.as_ref()?;
         let RootSource::Layers(layers) = &root.source else { return None };
         Some(Standing { node, image: image.as_ref()?, layers, store: store_of(root)? })

@@ -1,18 +1,19 @@
 //! Containers that belong to no lab and that nobody waits for.
 
-use super::Nslab;
 use super::container::{has_left_cgroup, not_running, report};
+use super::{Nslab, images};
 use crate::Error;
 use crate::apply;
 use crate::error::chain;
 use crate::fault;
 use crate::host;
-use crate::image::Claim;
+use crate::image::{Claim, Store};
 use crate::launcher::{self, Failure, Launch, Output, Record, Running, Sealed};
 use crate::model::{self, ContainerName};
 use crate::report::ContainerReport;
 use crate::state::{StateError, StateRoot};
 use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -151,7 +152,7 @@ impl Nslab {
             }
         }
         // With what it has written, where it stood on an image.
-        self.sweep_images_of(forgotten.as_ref());
+        self.stores_of(forgotten.as_ref()).into_iter().map(Store::new).for_each(|store| images::sweep(&store));
         Ok(())
     }
 
@@ -188,16 +189,16 @@ impl Nslab {
     ///
     /// # Cancel safety
     /// As [`Nslab::remove_launched`].
-    pub(super) async fn forget_left(&self) -> Result<Vec<String>, Error> {
-        let mut forgotten = Vec::new();
+    pub(super) async fn forget_left(&self) -> Result<(Vec<String>, BTreeSet<PathBuf>), Error> {
+        let (mut forgotten, mut stores) = (Vec::new(), self.stores_of(None));
         for name in self.root().launched_names()? {
             let record = self.launched_record(&name)?;
             if let Some(left) = self.forget_if_left(&name).await? {
-                self.sweep_images_of(record.as_ref());
+                stores.extend(self.stores_of(record.as_ref()));
                 forgotten.push(format!("the container {name}, which {left}"));
             }
         }
-        Ok(forgotten)
+        Ok((forgotten, stores))
     }
 
     /// The same of one; says what it was.

@@ -45,7 +45,7 @@ pub struct Pending {
     /// All that is nslab's of the lab while the plan is carried out: what was made before, by an earlier stopped
     /// command too, and what the plan makes.
     pub made: Made,
-    /// The topology that the lab has once the plan is done; `None` for a lab going down.
+    /// The topology that the lab has once the plan is done; of a lab going down, the one that was wanted last.
     pub spec: Option<Spec>,
 }
 
@@ -86,10 +86,15 @@ impl LabState {
         }
     }
 
+    /// The topologies that the lab has, and was about to have: something of each may be there.
+    pub fn specs(&self) -> impl Iterator<Item = &Spec> {
+        let wanted = self.pending.as_ref().and_then(|pending| pending.spec.as_ref());
+        self.record.iter().map(|record| &record.spec).chain(wanted)
+    }
+
     /// The topology that the lab has, or was about to have.
     pub fn spec(&self) -> Option<&Spec> {
-        let wanted = self.pending.as_ref().and_then(|pending| pending.spec.as_ref());
-        self.record.as_ref().map(|record| &record.spec).or(wanted)
+        self.specs().next()
     }
 }
 

@@ -84,6 +84,43 @@ fn a_lab_moves_from_one_store_to_another_and_where_it_can_not_it_leaves_nothing_
     });
 }
 
+/// Of an `up` that was killed, a container may run that only the plan tells of.
+#[test]
+fn what_a_killed_command_has_started_keeps_its_files_whatever_fails_next() {
+    ThrowAwayHost::run(|host| {
+        let images = stocked(host);
+        let lab = write(host, "lab.yaml", LAB);
+        let [scratch, other, points] =
+            ["", "other", "points"].map(|name| host.scratch().join(name).display().to_string());
+        let in_other = |arguments: &[&str]| ok(&[&["--image-dir", &other], arguments].concat());
+        let up = || nslab(["--image-dir", &other, "up", &lab]);
+        let there = || sh(&format!("ls {other}/containers"));
+        in_other(&["image", "import", &format!("{scratch}/rootfs"), "--name", "a"]);
+        images.ok(&["up", &lab]);
+        assert!(up().env("NSLAB_TEST_POINTS", &points).status().unwrap().success());
+        ok(&["down"]);
+        let all = sh(&format!("grep -c '^point ' {points}")).trim().parse::<u32>().unwrap();
+        let mut ran = 0;
+        for point in all.saturating_sub(4)..all {
+            images.ok(&["up", &lab]);
+            up().env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
+            let has_plan = Path::new("/run/nslab/labs/m/plan.json").exists();
+            let failed = up().env("NSLAB_TEST_FAIL_AT", "1").output().unwrap();
+            if has_plan && !failed.status.success() && ok(&["ps"]).contains("running") {
+                ran += 1;
+                assert_eq!(there(), "m@n\n", "killed at point {point}: {}", text(&failed));
+            }
+            in_other(&["up", &lab]);
+            assert_eq!(in_other(&["exec", "n", "--", "cat", "/etc/said"]), "image\n");
+            ok(&["down"]);
+            // Where it was killed after the lab had come to the other store, nothing but the first one says that it stood there.
+            images.ok(&["gc"]);
+            assert_eq!((images.names("containers"), there()), (Vec::new(), String::new()), "killed at point {point}");
+        }
+        assert!(ran > 0, "of {all} points, at none of the last did it run");
+    });
+}
+
 #[test]
 fn a_container_of_no_lab_leaves_the_store_that_it_stands_in() {
     ThrowAwayHost::run(|host| {

@@ -200,7 +200,7 @@ impl Store {
         let meant = places
             .into_iter()
             .filter(|(place, claimed)| claimed.as_ref().is_some_and(|claimed| is_meant(place, claimed)));
-        let (taken, swept) = locked.take_away(meant.map(|(place, _)| place).collect(), Vec::new())?;
+        let (taken, swept) = locked.take_away(meant.map(|(place, _)| place).collect(), Vec::new());
         Ok(Swept { containers: taken.len(), ..swept })
     }
 
@@ -217,7 +217,7 @@ impl Store {
         }
         let Some(locked) = self.lock_existing()? else { return Ok(Swept::default()) };
         let (gone, left) = (locked.gone(Kept::Stays)?, locked.left_behind()?);
-        let (taken, swept) = locked.take_away(gone, left)?;
+        let (taken, swept) = locked.take_away(gone, left);
         Ok(Swept { containers: taken.len(), ..swept })
     }
 }

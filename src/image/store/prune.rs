@@ -76,7 +76,7 @@ impl Locked<'_> {
         let (gone, left) = (self.gone(kept)?, self.left_behind()?);
         let (needed, damaged) = self.needed(&left, kept)?;
         let unneeded = if damaged.is_empty() { self.layers_but(&needed)? } else { Vec::new() };
-        let (taken, swept) = self.take_away([&gone[..], &unneeded].concat(), left)?;
+        let (taken, swept) = self.take_away([&gone[..], &unneeded].concat(), left);
         let (containers, layers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|place| gone.contains(place));
         let layers = layers.iter().filter_map(|layer| digest_of(layer.file_name()?.to_str()?)).collect();
         let Swept { unfinished, failed, .. } = swept;

@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock, syncfs};
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The place of all of them.
@@ -37,12 +37,13 @@ impl Store {
     pub(in crate::image) fn begin(&self) -> Result<Work<'_>, ImageError> {
         let locked = self.lock()?;
         let left = locked.left_behind()?;
-        let work = locked.begin()?;
+        let work = locked.begin();
         drop(locked);
         let mut swept = Swept::default();
         swept.remove_left(left);
         swept.warn();
-        Ok(work)
+        // There may be room where there was none.
+        if work.is_err() && swept.unfinished > 0 { self.lock()?.begin() } else { work }
     }
 }
 
@@ -96,7 +97,7 @@ impl<'a> Locked<'a> {
     }
 
     /// Takes places away, of each all at once for whoever looks, and what others have left behind; says which places.
-    pub(super) fn take_away(self, places: Vec<PathBuf>, left: Vec<Left>) -> Result<(Vec<PathBuf>, Swept), ImageError> {
+    pub(super) fn take_away(self, places: Vec<PathBuf>, left: Vec<Left>) -> (Vec<PathBuf>, Swept) {
         let mut swept = Swept::default();
         let work = if places.is_empty() { None } else { Some(self.begin()) };
         let taken = match &work {
@@ -107,10 +108,9 @@ impl<'a> Locked<'a> {
         drop(self);
         // In any case: it may be why there is no room to begin.
         swept.remove_left(left);
-        if let Some(work) = work {
-            swept.failed.extend(work?.end().err().map(|error| error.chain()));
-        }
-        Ok((taken, swept))
+        let ended = work.map_or(Ok(()), |work| work.and_then(Work::end));
+        swept.failed.extend(ended.err().map(|error| error.chain()));
+        (taken, swept)
     }
 
     /// What is left of those who have ended before they were done.
@@ -147,7 +147,12 @@ fn lock_of_nobody(work: &Path) -> Result<Option<File>, ImageError> {
     };
     match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        answer => answer.in_store("lock", work).map(|()| Some(directory)),
+        answer => {
+            answer.in_store("lock", work)?;
+            // Who had it may have removed it in between.
+            let is_there = directory.metadata().in_store("look at", work)?.nlink() > 0;
+            Ok(is_there.then_some(directory))
+        }
     }
 }
 
@@ -295,8 +300,10 @@ mod tests {
         let store = Store::new(scratch.path());
         let left = || store.lock().unwrap().left_behind().unwrap().len();
         let work = store.begin().unwrap();
-        // As far as it has come: hardly anything is in it any more.
-        fs::remove_dir_all(work.path.join(PINS)).unwrap();
+        // As far as it has come: nothing is in it any more.
+        for entry in fs::read_dir(&work.path).unwrap().map(|entry| entry.unwrap().path()) {
+            fs::remove_file(&entry).or_else(|_| fs::remove_dir_all(&entry)).unwrap();
+        }
         assert_eq!(left(), 0);
         drop(work);
         assert_eq!(left(), 1);
