@@ -46,7 +46,7 @@ pub(super) async fn image(global: &Global, verb: ImageVerb) -> Result<ExitCode, 
         ImageVerb::Prune { kept } => {
             let pruned = store.prune(if kept { Kept::Goes } else { Kept::Stays })?;
             render_image::pruned(global, &pruned);
-            return Ok(all_gone(pruned.failed.is_empty()));
+            return Ok(all_gone(pruned.swept.failed.is_empty()));
         }
         ImageVerb::Du => render_image::usage(global, &store.usage()?),
     }
@@ -87,8 +87,8 @@ fn remove(store: &Store, names: &[ImageName]) -> Result<ExitCode, Error> {
     for name in names {
         let removed = store.remove(name)?;
         render_image::damaged(&removed.damaged, true);
-        is_all &= removed.failed.is_empty();
-        for why in removed.failed {
+        is_all &= removed.swept.failed.is_empty();
+        for why in removed.swept.failed {
             render::line(render::Stream::Error, &format!("nslab: {why}"));
         }
         render::line(render::Stream::Error, &format!("nslab: removed {name}"));

@@ -1,7 +1,7 @@
 //! Images, as text and as JSON.
 
 use super::args::Global;
-use super::render::{Paint, Stream, json, line, plural, text};
+use super::render::{Paint, Stream, json, line, text};
 use crate::image::{Damage, ImageConfig, ImageRecord, Images, Imported, LeftOut, Pruned, Usage};
 use crate::model::Shown;
 use std::fmt::Write as _;
@@ -114,21 +114,15 @@ pub(super) fn pruned(global: &Global, pruned: &Pruned) {
     if global.json {
         return json(pruned);
     }
-    let Pruned { layers, unfinished, containers, damaged: _, failed } = pruned;
-    for why in failed {
+    let Pruned { layers, damaged: _, swept } = pruned;
+    for why in &swept.failed {
         line(Stream::Error, &format!("nslab: {why}"));
     }
     let mut out = String::new();
-    for layer in layers {
-        let _ = writeln!(out, "removed {layer}");
+    for what in layers.iter().map(ToString::to_string).chain(swept.words()) {
+        let _ = writeln!(out, "removed {what}");
     }
-    if *unfinished > 0 {
-        let _ = writeln!(out, "removed what was left of {unfinished} that had not come to an end (imports, removals)");
-    }
-    if *containers > 0 {
-        let _ = writeln!(out, "removed what {} had written", plural(*containers, "container"));
-    }
-    if out.is_empty() && !failed.is_empty() {
+    if out.is_empty() && !swept.failed.is_empty() {
         return;
     }
     if out.is_empty() {

@@ -50,6 +50,20 @@ impl Nslab {
         Ok(apply::remove_cgroup(of.cgroup).await?)
     }
 
+    /// The nodes of a lab whose containers have ended and have a cgroup yet, each with the lab's name.
+    ///
+    /// # Errors
+    /// When what is written down can't be read.
+    pub(super) fn nodes_with_left_cgroups(&self, lab: &LabName) -> Result<Vec<String>, Error> {
+        let mut all = Vec::new();
+        for of in self.state(lab)?.made().resources.containers {
+            if has_left_cgroup(record(&of)?.as_ref())? {
+                all.push(format!("{lab}/{}", of.node));
+            }
+        }
+        Ok(all)
+    }
+
     /// Removes the cgroups of a lab's containers that have ended by themselves: nobody was there to do so then. Gives back
     /// whose they were.
     ///
@@ -60,12 +74,12 @@ impl Nslab {
     /// What was begun is done to its end.
     pub(super) async fn remove_cgroups_of_ended(&self, lab: &LabName) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        if !has_left_cgroups(&self.state(lab)?.made().resources.containers)? {
+        if self.nodes_with_left_cgroups(lab)?.is_empty() {
             return Ok(removed); // nobody's command is waited for
         }
         let locked = self.lock_existing(lab, &Options::default()).await?;
         for of in locked.read()?.made().resources.containers {
-            if has_left_cgroups(std::slice::from_ref(&of))? {
+            if has_left_cgroup(record(&of)?.as_ref())? {
                 apply::remove_cgroup(of.cgroup.clone()).await?;
                 removed.push(format!("{lab}/{}", of.node));
             }
@@ -133,16 +147,6 @@ const KILLED: i32 = Signal::SIGKILL as i32;
 /// What to tell who wants something of a container that has ended.
 pub(crate) fn not_running(container: impl std::fmt::Display) -> String {
     format!("the container {container} does not run: `nslab ps` tells why; `nslab start` starts one of a lab again")
-}
-
-/// Whether any of these has ended and has a cgroup.
-fn has_left_cgroups(all: &[NodeContainer]) -> Result<bool, Error> {
-    for of in all {
-        if has_left_cgroup(record(of)?.as_ref())? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Whether a container has ended and has a cgroup. One that is being started has no process that is known.

@@ -1,6 +1,6 @@
 //! Looks for what the machine lacks, and for what is left lying about.
 
-use super::{Nslab, leftovers};
+use super::{Nslab, left_by_containers, leftovers};
 use crate::Error;
 use crate::host;
 use crate::observed::OvsState;
@@ -224,6 +224,13 @@ async fn left_behind(nslab: &Nslab) -> Result<Vec<Finding>, Error> {
             detail: format!("{name} has nslab's mark, but no lab here knows of it"),
             remedy: Some(format!("unless a script of `nslab plan --shell` made it: `ip netns delete {name}`")),
         });
+    }
+    match left_by_containers::find(nslab) {
+        Ok(all) => {
+            let leftover = |what| finding("leftover", Verdict::Warning, what, Some("`nslab gc`"));
+            findings.extend(all.into_iter().map(leftover));
+        }
+        Err(error) => findings.push(finding("leftovers", Verdict::Warning, reason(&error), None)),
     }
     if findings.is_empty() {
         findings.push(finding("leftovers", Verdict::Ok, "none", None));

@@ -1,7 +1,7 @@
 //! Removes what labs left behind that are no more, or that were stopped half-way.
 
 use super::context::require_place;
-use super::{Nslab, Options, leftovers};
+use super::{Nslab, Options, left_by_containers, leftovers};
 use crate::Error;
 use crate::image::Store;
 use crate::launcher;
@@ -58,8 +58,7 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
     remove_cgroups(nslab, &mut report).await?;
     let left = tokio::task::spawn_blocking(launcher::remove_left_by_killed).await;
     match left.map(|result| result.map_err(|error| crate::error::chain(&error))) {
-        Ok(Ok(0)) => {}
-        Ok(Ok(many)) => report.removed.push(format!("{many} cgroups of containers whose launchers were killed")),
+        Ok(Ok(many)) => report.removed.extend(left_by_containers::cgroups_of_killed(many)),
         Ok(Err(why)) => report.failed.push(format!("cgroups of containers whose launchers were killed: {why}")),
         Err(error) => report.failed.push(format!("cgroups of containers whose launchers were killed: {error}")),
     }
@@ -70,40 +69,26 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
 
 /// What is left in stores of images.
 fn sweep(stores: BTreeSet<PathBuf>, report: &mut GcReport) {
-    let (mut containers, mut unfinished) = (0, 0);
     for store in stores.into_iter().map(Store::new) {
         match store.sweep() {
             Ok(swept) => {
-                containers += swept.containers;
-                unfinished += swept.unfinished;
+                report.removed.extend(swept.words());
                 report.failed.extend(swept.failed);
             }
             Err(error) => report.failed.push(format!("what containers had written: {}", crate::error::chain(&error))),
-        }
-    }
-    let what = [
-        (containers, "what a container had written that is no more", "containers had written that are no more"),
-        (unfinished, "what is left of an import or a removal", "imports and removals have left"),
-    ];
-    for (count, one, many) in what {
-        match count {
-            0 => {}
-            1 => report.removed.push(one.to_owned()),
-            _ => report.removed.push(format!("what {count} {many}")),
         }
     }
 }
 
 /// The cgroups of containers that have ended and are remembered.
 async fn remove_cgroups(nslab: &Nslab, report: &mut GcReport) -> Result<(), Error> {
-    let words = |of: &dyn std::fmt::Display| format!("the cgroup of the container {of}, which has ended");
     match nslab.remove_cgroups_of_ended_launched().await {
-        Ok(names) => report.removed.extend(names.iter().map(|name| words(name))),
+        Ok(names) => report.removed.extend(names.iter().map(left_by_containers::cgroup_of_ended)),
         Err(error) => report.failed.push(format!("the cgroups of containers that have ended: {error}")),
     }
     for lab in nslab.root().lab_names()? {
         match nslab.remove_cgroups_of_ended(&lab).await {
-            Ok(names) => report.removed.extend(names.iter().map(|name| words(name))),
+            Ok(names) => report.removed.extend(names.iter().map(left_by_containers::cgroup_of_ended)),
             Err(Error::NoSuchLab { .. }) => {} // it went meanwhile
             Err(error) => report.failed.push(format!("the cgroups of {lab}'s containers that have ended: {error}")),
         }

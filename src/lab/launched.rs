@@ -181,6 +181,21 @@ impl Nslab {
         Ok(())
     }
 
+    /// What [`Nslab::forget_left`] would forget, and the stores that it stood in, with the caller's own.
+    ///
+    /// # Errors
+    /// When what is written down can't be read.
+    pub(super) fn left_launched(&self) -> Result<(Vec<String>, BTreeSet<PathBuf>), Error> {
+        let (mut all, mut stores) = (Vec::new(), self.stores_of(None));
+        for name in self.root().launched_names()? {
+            if let Some((left, _claimed)) = self.left(&name)? {
+                stores.extend(self.stores_of(self.launched_record(&name)?.as_ref()));
+                all.push(words_of_left(&name, left));
+            }
+        }
+        Ok((all, stores))
+    }
+
     /// Forgets the containers of no lab that were to be forgotten with their end, and could not see to that themselves; and those
     /// that were never wholly started, by a command that was killed. Gives back what they were.
     ///
@@ -195,7 +210,7 @@ impl Nslab {
             let record = self.launched_record(&name)?;
             if let Some(left) = self.forget_if_left(&name).await? {
                 stores.extend(self.stores_of(record.as_ref()));
-                forgotten.push(format!("the container {name}, which {left}"));
+                forgotten.push(words_of_left(&name, left));
             }
         }
         Ok((forgotten, stores))
@@ -230,6 +245,20 @@ impl Nslab {
         })
     }
 
+    /// Those that have ended by themselves, and have a cgroup yet.
+    ///
+    /// # Errors
+    /// When what is written down can't be read.
+    pub(super) fn launched_with_left_cgroups(&self) -> Result<Vec<ContainerName>, Error> {
+        let mut all = Vec::new();
+        for name in self.root().launched_names()? {
+            if has_left_cgroup(self.launched_record(&name)?.as_ref())? {
+                all.push(name);
+            }
+        }
+        Ok(all)
+    }
+
     /// Removes the cgroups of those that have ended by themselves: nobody was there to do so then. Gives back whose they were.
     ///
     /// # Errors
@@ -239,10 +268,7 @@ impl Nslab {
     /// What was begun is done to its end.
     pub(super) async fn remove_cgroups_of_ended_launched(&self) -> Result<Vec<ContainerName>, Error> {
         let mut removed = Vec::new();
-        for name in self.root().launched_names()? {
-            if !has_left_cgroup(self.launched_record(&name)?.as_ref())? {
-                continue;
-            }
+        for name in self.launched_with_left_cgroups()? {
             // Nobody gives the name to another one meanwhile.
             let _locked = self.root().launched_home().lock().await?;
             if has_left_cgroup(self.launched_record(&name)?.as_ref())? {
@@ -294,4 +320,9 @@ async fn start(launch: &Launch) -> Result<(), Failure> {
     let child = Command::from(command).spawn().map_err(|error| apply::failure_of_launcher("start", &error))?;
     drop(executable);
     apply::answer_of_launcher(child, text).await
+}
+
+/// A container that is to be forgotten, and why.
+fn words_of_left(name: &ContainerName, left: &str) -> String {
+    format!("the container {name}, which {left}")
 }

@@ -9,6 +9,7 @@ mod gc;
 mod images;
 mod keeper;
 mod launched;
+mod left_by_containers;
 mod leftovers;
 mod limit;
 mod link;

@@ -138,6 +138,14 @@ END"#,
         let said = images.fails(&["image", "import", &registry.source("some/box:v1")], 1);
         assert!(said.contains("the registry says") && said.contains("unknown"), "{said}");
         images.assert_empty();
+        // A manifest that was changed where it lies is not what an index, or a digest, stands for.
+        let hash = digest.strip_prefix("sha256:").unwrap();
+        sh(&format!("echo >> {}/docker/registry/v2/blobs/sha256/{}/{hash}/data", registry.store, &hash[..2]));
+        for of in ["some/box:all", &*format!("some/box@{digest}")] {
+            let said = images.fails(&["image", "import", &registry.source(of), "--name", "changed"], 1);
+            assert!(said.contains("is not what it is said to be"), "{of}: {said}");
+            images.assert_empty();
+        }
     });
 }
 

@@ -41,7 +41,9 @@ fn what_a_container_prints_is_logged_and_how_it_ended_written_down() {
         let record = detach(host, "one", "echo out; echo err >&2; cat; exit 5");
         assert_eq!(ended(&record)["ended"]["code"], 5);
         assert_eq!(log(&record), "out\nerr\n");
-        assert!(!Record::read(&record).unwrap().unwrap().is_alive());
+        // It ends a moment after it has written that down.
+        let is_alive = || Record::read(&record).unwrap().unwrap().is_alive();
+        wait_until("process 1 has ended", SOON, || !is_alive());
         // As much as it prints, two files are kept, whose last line is the last one that was printed.
         let record = detach(host, "many", "seq 1000000; (sleep 4208; echo late) & exit 0");
         assert_eq!(ended(&record)["log_bytes_lost"], 0);

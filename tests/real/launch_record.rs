@@ -164,6 +164,8 @@ fn one_that_was_never_started_goes_with_gc_and_one_that_is_being_started_does_no
             );
             sh(&format!("kill -KILL {launcher}"));
             assert_eq!(state("one"), "not started");
+            let doctor = || sh(&format!("{} doctor || true", env!("CARGO_BIN_EXE_nslab")));
+            wait_until("it is told", SOON, || doctor().contains("the container one, which was never started"));
             // It may be ending still.
             let is_removed = || ok(&["gc"]).contains("the container one, which was never started");
             wait_until("all of it has ended", SOON, is_removed);

@@ -35,6 +35,6 @@ mod launch_root;
 #[path = "../real/launch_terminal.rs"]
 mod launch_terminal;
 
-#[allow(dead_code, unused_imports, unused_macros, reason = "the other tests use the rest")]
+#[expect(dead_code, unused_imports, unused_macros, reason = "the other tests use the rest")]
 #[path = "../real/support/mod.rs"]
 mod support;

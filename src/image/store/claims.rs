@@ -204,6 +204,16 @@ impl Store {
         Ok(Swept { containers: taken.len(), ..swept })
     }
 
+    /// What [`Store::sweep`] would take away. Nothing is.
+    ///
+    /// # Errors
+    /// When something can't be looked at.
+    pub fn left(&self) -> Result<Swept, ImageError> {
+        let Some(locked) = self.lock_existing()? else { return Ok(Swept::default()) };
+        let [containers, unfinished] = [locked.gone(Kept::Stays)?.len(), locked.left_behind()?.len()];
+        Ok(Swept { containers, unfinished, failed: Vec::new() })
+    }
+
     /// Takes away what is left of containers that are no more, but for what they have written where that is kept; and of imports
     /// and removals that have ended before they were done.
     ///

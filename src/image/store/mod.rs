@@ -17,6 +17,7 @@ mod layers;
 mod measure;
 mod prune;
 mod record;
+mod swept;
 mod work;
 
 pub use claims::{Claim, Footing};
@@ -24,7 +25,7 @@ pub use damage::Damage;
 pub use measure::Usage;
 pub use prune::{Kept, Pruned};
 pub use record::{ImageRecord, LayerRecord};
-pub use work::Swept;
+pub use swept::Swept;
 
 pub(super) use work::{NewLayer, Work};
 

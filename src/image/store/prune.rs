@@ -26,15 +26,12 @@ pub enum Kept {
 pub struct Pruned {
     /// Layers that nobody needed.
     pub layers: Vec<Digest>,
-    /// How many imports and removals had ended before they were done.
-    pub unfinished: usize,
-    /// How many containers were no more whose files were there.
-    pub containers: usize,
     /// What can't be read of images and of what containers have claimed: as long as nobody knows which layers those need, all
     /// stay.
     pub damaged: Vec<Damage>,
-    /// What could not be removed, and why; the rest is gone.
-    pub failed: Vec<String>,
+    /// The rest of what nobody needed, and what could not be removed.
+    #[serde(flatten)]
+    pub swept: Swept,
 }
 
 impl Store {
@@ -79,8 +76,7 @@ impl Locked<'_> {
         let (taken, swept) = self.take_away([&gone[..], &unneeded].concat(), left);
         let (containers, layers): (Vec<_>, Vec<_>) = taken.into_iter().partition(|place| gone.contains(place));
         let layers = layers.iter().filter_map(|layer| digest_of(layer.file_name()?.to_str()?)).collect();
-        let Swept { unfinished, failed, .. } = swept;
-        Ok(Pruned { layers, unfinished, containers: containers.len(), damaged, failed })
+        Ok(Pruned { layers, damaged, swept: Swept { containers: containers.len(), ..swept } })
     }
 
     /// The layers that images and containers have, and those on which a running import counts; and of whom that is not known.

@@ -8,7 +8,7 @@ use super::super::digest::Digest;
 use super::super::error::{ImageError, InStore};
 use super::super::unpack::{Contents, Devices, Unpacker};
 use super::layers::{CONTENTS, FILES, digest_of, name_of};
-use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, entries, write, write_by_way_of};
+use super::{DIRECTORY, ImageRecord, LayerRecord, Locked, Store, Swept, entries, write, write_by_way_of};
 use crate::directory;
 use rustix::fs::{FlockOperation, flock, syncfs};
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -53,32 +53,10 @@ pub(super) struct Left {
     _lock: File,
 }
 
-/// What was taken away that nobody needs any more.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// How many containers were no more whose files were there.
-    pub containers: usize,
-    /// How many imports and removals had ended before they were done.
-    pub unfinished: usize,
-    /// What could not be removed, and why; the rest is gone.
-    pub failed: Vec<String>,
-}
-
-impl Swept {
-    /// Warns of what could not be removed.
-    pub fn warn(&self) {
-        for why in &self.failed {
-            tracing::warn!("{why}");
-        }
-    }
-
-    fn remove_left(&mut self, left: Vec<Left>) {
-        for Left { path, _lock } in left {
-            match remove_tree(&path) {
-                Ok(()) => self.unfinished += 1,
-                Err(error) => self.failed.push(error.chain()),
-            }
-        }
+impl Left {
+    /// Removes it.
+    pub(super) fn remove(self) -> Result<(), ImageError> {
+        remove_tree(&self.path)
     }
 }
 

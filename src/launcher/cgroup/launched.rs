@@ -69,32 +69,54 @@ pub fn cgroup_of_caller() -> Result<PathBuf, Failure> {
 /// When the machine can't be looked at, or something can't be removed.
 pub fn remove_left_by_killed() -> Result<usize, CgroupError> {
     let machine = Machine(super::hierarchy::look()?);
+    let left = remove(&left_in(places(&machine))?)?;
+    let begun = begun(&machine);
+    begun.iter().try_for_each(Tree::remove)?;
+    Ok(left + usize::from(!begun.is_empty()))
+}
+
+/// How many those are. Nothing is removed.
+///
+/// # Errors
+/// When the machine can't be looked at.
+pub fn count_left_by_killed() -> Result<usize, CgroupError> {
+    let machine = Machine(super::hierarchy::look()?);
+    Ok(left_in(places(&machine))?.len() + usize::from(!begun(&machine).is_empty()))
+}
+
+/// Where the cgroups of launchers are.
+fn places(machine: &Machine) -> impl Iterator<Item = PathBuf> {
     let trees = machine.trees(Path::new(PLACE), &Controller::ALL);
     let of_two = machine.0.iter().filter(|one| one.version == Version::Two);
     let scope = systemd::place_of(&Path::new(PLACE).join(BEGUN));
-    let of_systemd = of_two.filter_map(|one| Some(one.mount.join(&scope).parent()?.to_owned()));
-    let places = trees.iter().map(Tree::leaf).chain(of_systemd).filter(|place| place.is_dir());
-    let left = remove_left_in(places)?;
-    // One may have been killed before there was anything but what its own was to be in.
-    let begun = machine.trees(&Path::new(PLACE).join(BEGUN), &Controller::ALL);
-    let begun: Vec<&Tree> = begun.iter().filter(|tree| tree.is_there()).collect();
-    begun.iter().try_for_each(|tree| tree.remove())?;
-    Ok(left + usize::from(!begun.is_empty()))
+    let of_systemd = of_two.filter_map(move |one| Some(one.mount.join(&scope).parent()?.to_owned()));
+    trees.into_iter().map(|tree| tree.leaf()).chain(of_systemd).filter(|place| place.is_dir())
+}
+
+/// One may have been killed before there was anything but what its own was to be in.
+fn begun(machine: &Machine) -> Vec<Tree> {
+    let trees = machine.trees(&Path::new(PLACE).join(BEGUN), &Controller::ALL);
+    trees.into_iter().filter(Tree::is_there).collect()
 }
 
 /// The same beside a cgroup of such a launcher.
 pub(super) fn remove_left(beside: &Cgroup) -> Result<usize, CgroupError> {
     let directories = beside.directories();
-    remove_left_in(directories.iter().filter_map(|directory| directory.parent()).map(Path::to_owned))
+    remove(&left_in(directories.iter().filter_map(|directory| directory.parent()).map(Path::to_owned))?)
 }
 
-fn remove_left_in(places: impl Iterator<Item = PathBuf>) -> Result<usize, CgroupError> {
+/// What those are called whose launchers have ended.
+fn left_in(places: impl Iterator<Item = PathBuf>) -> Result<BTreeSet<String>, CgroupError> {
     let mut left = BTreeSet::new();
     for place in places {
         let names = members::below(&place)?.into_iter().filter_map(|path| Some(own_name(path.file_name()?.to_str()?)));
         left.extend(names.filter(|name| Owner::of(name).is_some_and(Owner::has_ended)));
     }
-    for name in &left {
+    Ok(left)
+}
+
+fn remove(left: &BTreeSet<String>) -> Result<usize, CgroupError> {
+    for name in left {
         if let Some(cgroup) = Cgroup::find(&Path::new(PLACE).join(name))? {
             cgroup.end(END)?;
             cgroup.remove()?;
