@@ -62,6 +62,7 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 /// Whether a file holds nothing but tests, or what they need.
 fn is_test(path: &Path) -> bool {
     ["tests.rs", "simulator.rs", "samples.rs"].iter().any(|name| path.ends_with(name))
+        || path.parent().is_some_and(|directory| directory.ends_with("tests"))
 }
 
 /// The top-level module that a file belongs to.
