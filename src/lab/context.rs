@@ -119,10 +119,9 @@ impl Nslab {
     pub(super) async fn up_locked(&self, lab: LockedLab, spec: &Spec, options: &Options) -> Result<UpReport, Error> {
         let started = Instant::now();
         let _host = lock_host_network(&lab, Some(spec)).await?;
-        let before = lab.read()?;
         let result = match images::claim(&lab, spec) {
             Ok(()) => Box::pin(apply::up(&self.context(options), &lab, spec)).await.map_err(Error::from),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         };
         if result.is_ok()
             && let Err(error) = images::claim_anew(&lab, spec)
@@ -133,7 +132,7 @@ impl Nslab {
         let state = lab.read()?;
         let is_nothing = result.is_err() && is_nothing(&state, result.as_ref().err());
         // While the lab is locked: afterwards, another one may come up in its place.
-        let left = self.leave_images(&lab, &before, (!is_nothing).then_some(&state));
+        let left = self.leave_images(&lab, (!is_nothing).then_some(&state));
         if is_nothing {
             apply::forget(lab).await?;
         }
@@ -192,10 +191,9 @@ impl Nslab {
         let name = lab.name().clone();
         // Until the journal is gone: it says to others what the lab has set of the host's.
         let _host = lock_host_network(&lab, None).await?;
-        let before = lab.read()?;
         let Outcome { plan, ended, left_alone, notes: _, gaps: _, was_up: _ } =
             apply::down(&self.context(options), &lab).await?;
-        self.leave_images(&lab, &before, None)?;
+        self.leave_images(&lab, None)?;
         apply::forget(lab).await?;
         let removed = |op: &plan::Op| if let plan::Op::DeleteNetns(all) = op { all.len() } else { 0 };
         let namespaces = plan.steps.iter().map(|step| removed(&step.op)).sum();

@@ -51,16 +51,11 @@ impl Nslab {
         Ok(())
     }
 
-    /// Takes away what is left of a locked lab's containers that stood on images, and of others that are no more; also in the
-    /// stores of those that it had before, or was about to have, which another --image-dir may have named.
-    pub(super) fn leave_images(
-        &self,
-        lab: &LockedLab,
-        before: &LabState,
-        now: Option<&LabState>,
-    ) -> Result<(), ImageError> {
-        let had = before.specs().flat_map(standing).map(|one| place_of(&one.store));
-        let stores: BTreeSet<PathBuf> = had.chain([place_of(self.images())]).collect();
+    /// Takes away what is left of a locked lab's containers that stood on images, and of others that are no more; in all stores
+    /// that were ever claimed for it, which several --image-dir may have named.
+    pub(super) fn leave_images(&self, lab: &LockedLab, now: Option<&LabState>) -> Result<(), Error> {
+        let mut stores = lab.stores()?;
+        stores.insert(place_of(self.images()));
         let mut result = Ok(());
         for path in stores {
             // What failed half-way may run all the same.
@@ -71,7 +66,7 @@ impl Nslab {
                 Ok(swept) => swept.warn(),
                 Err(error) => {
                     tracing::warn!("{}", chain(&error));
-                    result = Err(error);
+                    result = Err(error.into());
                 }
             }
         }
@@ -109,12 +104,12 @@ fn store_of(root: &RootFileSystem) -> Option<Store> {
 }
 
 /// Has the images of a lab that is locked stay as long as it is there, besides those that it stands on until it is changed.
-pub(super) fn claim(lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
+pub(super) fn claim(lab: &LockedLab, spec: &Spec) -> Result<(), Error> {
     claim_by(lab, spec, Store::claim)
 }
 
 /// The same when it has been changed: what its containers stood on before may go.
-pub(super) fn claim_anew(lab: &LockedLab, spec: &Spec) -> Result<(), ImageError> {
+pub(super) fn claim_anew(lab: &LockedLab, spec: &Spec) -> Result<(), Error> {
     claim_by(lab, spec, Store::claim_anew)
 }
 
@@ -122,7 +117,7 @@ fn claim_by(
     lab: &LockedLab,
     spec: &Spec,
     claim_one: impl Fn(&Store, &str, &Claim, &[PathBuf]) -> Result<(), ImageError>,
-) -> Result<(), ImageError> {
+) -> Result<(), Error> {
     for Standing { node, image, layers, store } in standing(spec) {
         let claim = Claim {
             owner: format!("{}/{}", spec.name, node.name),
@@ -130,6 +125,7 @@ fn claim_by(
             is_kept: image.keep,
             record: Some(lab.paths().directory().to_owned()),
         };
+        lab.add_store(&place_of(&store))?;
         claim_one(&store, &place(&spec.name, &node.name), &claim, layers)?;
     }
     Ok(())

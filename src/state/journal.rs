@@ -10,7 +10,9 @@ use crate::model::{Instance, LabName};
 use crate::plan::{Made, Plan};
 use crate::spec::Spec;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a command waits for another one that is changing the same lab.
@@ -182,6 +184,23 @@ impl LockedLab {
     /// When it can't be written.
     pub fn name_instance(&self, instance: &Instance) -> Result<(), StateError> {
         files::write_text(&self.paths.instance(), &format!("{}\n", instance.as_str()))
+    }
+
+    /// The stores of images in which something was claimed for the lab since it is there.
+    ///
+    /// # Errors
+    /// When what is written down can't be read.
+    pub fn stores(&self) -> Result<BTreeSet<PathBuf>, StateError> {
+        Ok(files::read(&self.paths.stores())?.unwrap_or_default())
+    }
+
+    /// Writes a store down; to be called before anything is claimed in it.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn add_store(&self, store: &Path) -> Result<(), StateError> {
+        let mut stores = self.stores()?;
+        if stores.insert(store.to_owned()) { files::write(&self.paths.stores(), &stores) } else { Ok(()) }
     }
 
     /// Writes down what is about to be done; to be called before any of it is.

@@ -135,6 +135,11 @@ impl LabPaths {
         self.directory.join("plan.json")
     }
 
+    /// The stores of images in which something is, or may be, claimed for the lab.
+    pub(super) fn stores(&self) -> PathBuf {
+        self.directory.join("stores.json")
+    }
+
     pub(super) fn instance(&self) -> PathBuf {
         self.directory.join("instance")
     }

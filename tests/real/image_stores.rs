@@ -65,22 +65,13 @@ fn a_lab_moves_from_one_store_to_another_and_where_it_can_not_it_leaves_nothing_
         images.assert_empty();
         // Killed on the way back, the lab leaves both.
         images.ok(&["image", "import", &format!("{scratch}/rootfs"), "--name", "a"]);
-        let mut killed_with_a_plan = 0;
-        for point in [1, 3, 5, 7] {
+        for point in 1..=12 {
             in_other(&["up", &lab]);
             let mut up = images.command(&["up", &lab]);
             up.env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
-            let has_plan = Path::new("/run/nslab/labs/m/plan.json").exists();
             ok(&["down"]);
-            // Until its plan is there, nothing but the store itself says that the lab was to come there.
-            if has_plan {
-                killed_with_a_plan += 1;
-            } else {
-                images.ok(&["gc"]);
-            }
             assert_eq!((images.names("containers"), there()), (Vec::new(), String::new()), "killed at point {point}");
         }
-        assert!(killed_with_a_plan > 0);
     });
 }
 
@@ -101,7 +92,7 @@ fn what_a_killed_command_has_started_keeps_its_files_whatever_fails_next() {
         ok(&["down"]);
         let all = sh(&format!("grep -c '^point ' {points}")).trim().parse::<u32>().unwrap();
         let mut ran = 0;
-        for point in all.saturating_sub(4)..all {
+        for point in all.saturating_sub(8)..=all {
             images.ok(&["up", &lab]);
             up().env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
             let has_plan = Path::new("/run/nslab/labs/m/plan.json").exists();
@@ -113,8 +104,6 @@ fn what_a_killed_command_has_started_keeps_its_files_whatever_fails_next() {
             in_other(&["up", &lab]);
             assert_eq!(in_other(&["exec", "n", "--", "cat", "/etc/said"]), "image\n");
             ok(&["down"]);
-            // Where it was killed after the lab had come to the other store, nothing but the first one says that it stood there.
-            images.ok(&["gc"]);
             assert_eq!((images.names("containers"), there()), (Vec::new(), String::new()), "killed at point {point}");
         }
         assert!(ran > 0, "of {all} points, at none of the last did it run");
