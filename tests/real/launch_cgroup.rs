@@ -33,6 +33,11 @@ fn run(options: &[&str], command: &[&str]) -> Output {
 /// A container that runs until it is killed; and the name of its cgroup.
 fn running(cgroups: &Cgroups, options: &[&str]) -> (Child, String) {
     let child = launch(options, &["sleep", "1000"]).spawn().unwrap();
+    (child, name_of_running(cgroups))
+}
+
+/// The name of the cgroup in which the one container runs; waits until it does.
+fn name_of_running(cgroups: &Cgroups) -> String {
     let mut name = String::new();
     wait_until("its command runs in its cgroup", SOON, || {
         // It is the only one in the test's own hierarchies.
@@ -44,7 +49,7 @@ fn running(cgroups: &Cgroups, options: &[&str]) -> (Child, String) {
         let is_sleep = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "sleep\n");
         !pids.is_empty() && pids.iter().all(|list| list.lines().any(is_sleep))
     });
-    (child, name)
+    name
 }
 
 /// Ends its command, and so the container.
@@ -317,6 +322,66 @@ fn many_at_once_leave_nothing() {
             }
         });
         assert_eq!(cgroups.all(), [] as [&str; 0]);
+        assert_eq!(cgroups.enabled(), "", "as it was");
+    });
+}
+
+#[test]
+fn what_it_is_in_may_be_made_anew_by_somebody_who_has_come_no_further() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let options = ["-p", "-m", "--memory", "100M", "--pids", "10"];
+        let points = host.scratch().join("points");
+        let output = launch(&options, &["true"]).env("NSLAB_TEST_POINTS", &points).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output));
+        let points = std::fs::read_to_string(&points).unwrap();
+        let points = points.lines().filter(|line| line.ends_with("before the cgroup itself is made"));
+        let points: Vec<&str> = points.map(|line| line.split(' ').nth(1).unwrap()).collect();
+        assert!(!points.is_empty());
+        for point in points {
+            let mut stopping = launch(&options, &["sleep", "1000"]);
+            stopping.envs([("NSLAB_TEST_INTERRUPT_AT", point), ("NSLAB_TEST_SIGNAL", "SIGSTOP")]);
+            let child = stopping.spawn().unwrap();
+            let mut stopped = String::new();
+            wait_until("it stops", SOON, || {
+                stopped = sh("grep -l '^State:.T' /proc/[0-9]*/status | cut -d/ -f3");
+                !stopped.is_empty()
+            });
+            // Another launcher has removed its own cgroup, with what that was in, and a third one has begun to make that.
+            for place in cgroups.places() {
+                let above = place.join("nslab/:launched");
+                if std::fs::remove_dir(&above).is_ok() {
+                    std::fs::create_dir(&above).unwrap();
+                }
+            }
+            sh(&format!("kill -CONT {stopped}"));
+            let name = name_of_running(&cgroups);
+            assert_eq!(cgroups.read(&name, "pids.max"), "10");
+            end(child);
+            assert_eq!(cgroups.all(), [] as [&str; 0]);
+            assert_eq!(cgroups.enabled(), "", "as it was");
+        }
+    });
+}
+
+#[test]
+fn wherever_its_launcher_is_killed_what_it_had_enabled_is_given_back() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let launch = || launch(&["-p", "-m", "--memory", "100M", "--pids", "10"], &["true"]);
+        let points = host.scratch().join("points");
+        assert!(launch().env("NSLAB_TEST_POINTS", &points).output().unwrap().status.success());
+        let points = std::fs::read_to_string(&points).unwrap();
+        let points = points.lines().filter(|line| line.contains("cgroup is") || line.contains("controller is"));
+        let points: Vec<&str> = points.map(|line| line.split(' ').nth(1).unwrap()).collect();
+        assert!(!points.is_empty());
+        for point in points {
+            let output = launch().env("NSLAB_TEST_CRASH_AT", point).output().unwrap();
+            assert!(!output.status.success(), "point {point}: {}", text(&output));
+            sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
+            assert_eq!(cgroups.all(), [] as [&str; 0], "point {point}");
+            assert_eq!(cgroups.enabled(), "", "point {point}");
+        }
     });
 }
 

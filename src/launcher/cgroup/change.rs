@@ -224,7 +224,7 @@ pub(super) fn extend(trees: &[Tree], settings: &[Setting]) -> Result<(), CgroupE
     for tree in wanted {
         let is_there = trees.iter().any(|there| there.base == tree.base);
         if is_there {
-            tree.make_parents()?;
+            tree.enable_above()?;
             continue;
         }
         tree.make()?;

@@ -49,7 +49,7 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
     let first = trees.iter().map(Tree::leaf).find(|leaf| tree::is_own(leaf, MARK));
     for tree in &trees {
         match &first {
-            Some(_) if tree::is_own(&tree.leaf(), "") => tree.make_parents()?,
+            Some(_) if tree::is_own(&tree.leaf(), "") => tree.enable_above()?,
             Some(first) => {
                 tree.make()?;
                 change::move_all(first, &tree.leaf())?;

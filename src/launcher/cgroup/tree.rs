@@ -23,6 +23,9 @@ const MARKS: [&str; 2] = ["trusted.nslab", "user.nslab"];
 /// What those are called that say themselves of which process they are: no node has a colon in its name.
 pub(super) const BEGUN: &str = "by:";
 
+/// The controllers of version 2 that those below a cgroup have.
+pub(super) const SUBTREE_CONTROL: &str = "cgroup.subtree_control";
+
 /// How often it is begun anew because somebody else removed something meanwhile.
 const ATTEMPTS: u32 = 100;
 
@@ -67,7 +70,7 @@ impl Tree {
     }
 
     /// Those that it is in, below the base, the innermost first.
-    fn parents(&self) -> Vec<PathBuf> {
+    pub(super) fn parents(&self) -> Vec<PathBuf> {
         let ways = self.name.ancestors().skip(1).filter(|way| !way.as_os_str().is_empty());
         ways.map(|way| self.base.join(way)).collect()
     }
@@ -93,23 +96,17 @@ impl Tree {
 
     /// Makes it. What is made of it when this fails is removed by [`Tree::remove`].
     pub(super) fn make(&self) -> Result<(), CgroupError> {
-        for attempt in 0.. {
-            match self.try_make() {
-                Err(CgroupError::Kernel { source, .. }) if attempt < ATTEMPTS && is_gone(&source) => {}
-                result => return result,
-            }
-        }
-        Ok(())
+        begun_anew(|| {
+            self.make_parents()?;
+            fault::point(|| "before the cgroup itself is made".into());
+            self.make_leaf()
+        })?;
+        // Only now, when nobody else can remove what it is in, and so undo this unseen.
+        self.enable_above()
     }
 
-    fn try_make(&self) -> Result<(), CgroupError> {
-        self.make_parents()?;
-        self.make_leaf()
-    }
-
-    /// Makes what it is in, and has that have its controllers.
-    pub(super) fn make_parents(&self) -> Result<(), CgroupError> {
-        let mut enabled = self.enable(&self.base)?;
+    /// Makes what it is in.
+    fn make_parents(&self) -> Result<(), CgroupError> {
         for directory in self.parents().iter().rev() {
             let is_topmost = directory.parent() == Some(&self.base);
             if is_topmost && !directory.exists() {
@@ -124,12 +121,22 @@ impl Tree {
             if is_topmost {
                 unmark(&self.base, MAKING)?;
             }
-            for controller in enabled {
-                mark(directory, &format!(".{}", controller.name()))?;
-            }
-            enabled = self.enable(directory)?;
         }
         Ok(())
+    }
+
+    /// Has it, which is there, have its controllers; that takes that all that it is in have them.
+    pub(super) fn enable_above(&self) -> Result<(), CgroupError> {
+        let parents = self.parents();
+        let Some(topmost) = parents.last() else { return Ok(()) };
+        begun_anew(|| {
+            // Before they are enabled: whoever is killed in between has told who removes it what to give back.
+            for controller in self.missing(&self.base)? {
+                mark(topmost, &format!(".{}", controller.name()))?;
+            }
+            self.enable(&self.base)?;
+            parents.iter().rev().try_for_each(|directory| self.enable(directory))
+        })
     }
 
     fn make_leaf(&self) -> Result<(), CgroupError> {
@@ -150,17 +157,23 @@ impl Tree {
         mark(&leaf, "")
     }
 
-    /// In version 2, has those below a cgroup have the controllers (cgroup.subtree_control); returns which had not been.
-    fn enable(&self, above: &Path) -> Result<Vec<Controller>, CgroupError> {
+    /// In version 2, the controllers that those below a cgroup do not have (cgroup.subtree_control).
+    fn missing(&self, above: &Path) -> Result<Vec<Controller>, CgroupError> {
         if self.version == Version::One || self.controllers.is_empty() {
             return Ok(Vec::new());
         }
-        let file = above.join("cgroup.subtree_control");
+        let file = above.join(SUBTREE_CONTROL);
         let there = fs::read_to_string(&file).while_to("read", &file)?;
         let is_there = |one: &Controller| there.split_whitespace().any(|name| name == one.name());
-        let missing: Vec<Controller> = self.controllers.iter().copied().filter(|one| !is_there(one)).collect();
-        for controller in &missing {
+        Ok(self.controllers.iter().copied().filter(|one| !is_there(one)).collect())
+    }
+
+    /// Has those below a cgroup have them.
+    fn enable(&self, above: &Path) -> Result<(), CgroupError> {
+        let file = above.join(SUBTREE_CONTROL);
+        for controller in self.missing(above)? {
             let word = format!("+{}", controller.name());
+            fault::point(|| "before a controller is enabled".into());
             match fs::write(&file, &word) {
                 // It has processes of its own, and is not the root.
                 Err(error) if error.kind() == ErrorKind::ResourceBusy => {
@@ -170,7 +183,7 @@ impl Tree {
                 result => result.while_to(&format!("write {word} to"), &file)?,
             }
         }
-        Ok(missing)
+        Ok(())
     }
 
     /// Removes it, and what it is in as far as that is nslab's and empty. Nothing is in it any more.
@@ -188,9 +201,16 @@ impl Tree {
             if !is_marked(&directory, "") && !is_cut_off(&directory) {
                 break;
             }
-            // The base stays, and is given back what was enabled in it; that is marked at the topmost one.
+            // The base stays, and is given back what was enabled in it. What says so goes only then; and stays where somebody has
+            // come meanwhile, who has enabled it again.
             let is_topmost = directory.parent() == Some(&self.base);
-            let enabled = if is_topmost && self.version == Version::Two { enabled_for(&directory) } else { Vec::new() };
+            if is_topmost && self.version == Version::Two {
+                if members::below(&directory).is_ok_and(|below| !below.is_empty()) {
+                    break;
+                }
+                self.give_back(&directory)?;
+                fault::point(|| "before the topmost cgroup is removed".into());
+            }
             match fs::remove_dir(&directory) {
                 Err(error) if is_in_use(&error) => break,
                 Err(error) if !is_gone(&error) => return Err(error).while_to("remove", &directory),
@@ -198,9 +218,6 @@ impl Tree {
             }
             if is_topmost {
                 unmark(&self.base, MAKING)?;
-                if self.version == Version::Two {
-                    self.give_back(&enabled)?;
-                }
             }
         }
         Ok(())
@@ -212,14 +229,16 @@ impl Tree {
     }
 
     /// Leaves the base as it was before nslab's first cgroup there.
-    fn give_back(&self, enabled: &[Controller]) -> Result<(), CgroupError> {
-        let file = self.base.join("cgroup.subtree_control");
-        for controller in enabled {
+    fn give_back(&self, topmost: &Path) -> Result<(), CgroupError> {
+        for controller in enabled_for(topmost) {
             let word = format!("-{}", controller.name());
-            match fs::write(&file, &word) {
-                // Somebody else uses it by now.
-                Err(error) if is_in_use(&error) || is_gone(&error) => return Ok(()),
-                result => result.while_to(&format!("write {word} to"), &file)?,
+            for directory in [topmost, &self.base] {
+                let file = directory.join(SUBTREE_CONTROL);
+                match fs::write(&file, &word) {
+                    // Somebody uses it.
+                    Err(error) if is_in_use(&error) || is_gone(&error) => {}
+                    result => result.while_to(&format!("write {word} to"), &file)?,
+                }
             }
         }
         let callers = self.base.join(CALLERS);
@@ -238,6 +257,17 @@ impl Tree {
             result => result.while_to("remove", &callers),
         }
     }
+}
+
+/// Does something until nobody else has removed what it takes meanwhile.
+fn begun_anew(mut action: impl FnMut() -> Result<(), CgroupError>) -> Result<(), CgroupError> {
+    for _ in 1..ATTEMPTS {
+        match action() {
+            Err(CgroupError::Kernel { source, .. }) if is_gone(&source) => {}
+            result => return result,
+        }
+    }
+    action()
 }
 
 /// Moves the processes of a delegated cgroup into one below it: the caller's own, and those that started it. Others are not

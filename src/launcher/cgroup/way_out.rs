@@ -1,7 +1,7 @@
 //! How process 1 leaves its cgroup and removes it, though it can't see it: by files that were opened outside.
 
 use super::hierarchy::{self, Controller, Version};
-use super::tree::{Tree, entrance};
+use super::tree::{SUBTREE_CONTROL, Tree, entrance};
 use super::{Cgroup, Kind};
 use crate::launcher::enclosed::enclosed;
 use rustix::fs::{AtFlags, unlinkat};
@@ -19,8 +19,26 @@ struct WayOut {
     places: Vec<File>,
     /// What to remove then, and in which directory; the innermost first.
     removed: Vec<(OwnedFd, OsString)>,
-    /// What nslab has enabled for those below the base, to be undone when the last is gone: the file, and which.
-    enabled: Option<(File, Vec<Controller>)>,
+    /// What nslab has enabled in the base, to be undone before the topmost one goes, which says so: the files of both, and which.
+    enabled: Option<Enabled>,
+}
+
+#[derive(Debug)]
+struct Enabled {
+    /// cgroup.subtree_control of the topmost one, and of the base.
+    files: [File; 2],
+    controllers: Vec<Controller>,
+}
+
+impl Enabled {
+    /// Where somebody uses a controller it stays.
+    fn give_back(mut self) {
+        for controller in self.controllers {
+            for file in &mut self.files {
+                let _ = file.write_all(format!("-{}", controller.name()).as_bytes());
+            }
+        }
+    }
 }
 
 /// The ways out of a container's cgroup in all hierarchies.
@@ -45,18 +63,18 @@ impl WaysOut {
     /// Takes the calling process, which is the last one in there, out, and removes what is empty then. What can't be done is
     /// left for those who can: a delegated cgroup's own processes stay in the one beside, as long as nobody launches anything.
     pub(in crate::launcher) fn take(self) {
-        for WayOut { places, removed, enabled } in self.0 {
+        for WayOut { places, mut removed, enabled } in self.0 {
             if !places.into_iter().any(|mut processes| processes.write_all(b"0").is_ok()) {
                 continue;
             }
             // One that others use as well is not empty.
             let is_removed =
                 |(directory, name): (OwnedFd, OsString)| unlinkat(&directory, &name, AtFlags::REMOVEDIR).is_ok();
-            let are_all_gone = removed.into_iter().all(is_removed);
-            if let Some((mut file, controllers)) = enabled.filter(|_| are_all_gone) {
-                for controller in controllers {
-                    let _ = file.write_all(format!("-{}", controller.name()).as_bytes());
-                }
+            let topmost = removed.pop();
+            if removed.into_iter().all(is_removed) {
+                // Where somebody has come meanwhile, it stays, and he gives back what he has enabled again.
+                enabled.into_iter().for_each(Enabled::give_back);
+                topmost.map(is_removed);
             }
         }
     }
@@ -103,7 +121,9 @@ fn way_out(tree: &Tree) -> io::Result<WayOut> {
         places.extend(own.and_then(|own| writable(&entrance(&own, Version::Two)).ok()));
         let controllers = tree.enabled();
         if !controllers.is_empty() {
-            enabled = Some((writable(&tree.base.join("cgroup.subtree_control"))?, controllers));
+            let file = |directory: &Path| writable(&directory.join(SUBTREE_CONTROL));
+            let topmost = tree.parents().pop().unwrap_or_else(|| tree.leaf());
+            enabled = Some(Enabled { files: [file(&topmost)?, file(&tree.base)?], controllers });
         }
     }
     Ok(WayOut { places, removed, enabled })

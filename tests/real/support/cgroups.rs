@@ -88,6 +88,12 @@ impl Cgroups {
         found.lines().map(str::to_owned).collect()
     }
 
+    /// The controllers of version 2 that are enabled for what is below the test's own; none where it has none.
+    pub(crate) fn enabled(&self) -> String {
+        let file = self.place(UNIFIED).join("cgroup.subtree_control");
+        std::fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+    }
+
     /// What is in a file of the one cgroup that has it, below any of `name`.
     pub(crate) fn read(&self, name: &str, file: &str) -> String {
         let places = self.places().into_iter().map(|place| place.join(name).join(file));
