@@ -372,7 +372,8 @@ fn wherever_its_launcher_is_killed_what_it_had_enabled_is_given_back() {
         let points = host.scratch().join("points");
         assert!(launch().env("NSLAB_TEST_POINTS", &points).output().unwrap().status.success());
         let points = std::fs::read_to_string(&points).unwrap();
-        let points = points.lines().filter(|line| line.contains("cgroup is") || line.contains("controller is"));
+        let points =
+            points.lines().filter(|line| ["cgroup", "controller", "enabled"].iter().any(|word| line.contains(word)));
         let points: Vec<&str> = points.map(|line| line.split(' ').nth(1).unwrap()).collect();
         assert!(!points.is_empty());
         for point in points {

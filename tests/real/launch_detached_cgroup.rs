@@ -18,6 +18,14 @@ fn one_that_is_to_be_forgotten_leaves_nothing() {
         ok(&[&launch[..], &["sh", "-c", "echo hello; exit 3"]].concat());
         wait_until("nothing is written down of it", SOON, || ps("brief").is_null());
         wait_until("its cgroup is gone", SOON, || cgroups.all().is_empty());
+        wait_until("what it took is given back", SOON, || cgroups.enabled().is_empty());
+        // Of what is enabled when it runs its process 1 knows nothing: it is found by the next one.
+        ok(&[&launch[..], &["sleep", "4302"]].concat());
+        ok(&["limit", "brief", "--cpus", "0.5"]);
+        sh(&format!("kill -KILL $(cat /proc/{}/task/*/children)", ps("brief")["pid"]));
+        wait_until("its cgroup is gone", SOON, || ps("brief").is_null() && cgroups.all().is_empty());
+        ok(&["gc"]);
+        assert_eq!(cgroups.enabled(), "");
         // Where its process 1 was killed, somebody else has to.
         ok(&[&launch[..], &["sleep", "4303"]].concat());
         sh(&format!("kill -KILL {}", ps("brief")["pid"]));

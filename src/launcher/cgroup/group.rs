@@ -7,7 +7,7 @@
 use super::error::{CgroupError, While};
 use super::hierarchy::{self, Controller, Hierarchy, Version};
 use super::tree::{self, Tree};
-use super::{Cgroup, Kind, Machine, NOTICE, change, disks, limits, make, members, systemd};
+use super::{Cgroup, Kind, Machine, NOTICE, change, disks, limits, make, marks, members, systemd};
 use crate::fault;
 use crate::launcher::{Failure, sys};
 use crate::model::GroupState;
@@ -42,14 +42,14 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
             return Err(CgroupError::Silent { action: format!("make {slice}"), seconds: NOTICE.as_secs() });
         }
         fault::point(|| "before the slice is marked".into());
-        tree::mark(&directory, MARK)?;
+        marks::mark(&directory, MARK)?;
         return of_slice(slice, directory).change(limits);
     }
     let trees = make::trees(&kept(name), &machine, &settings, "")?;
-    let first = trees.iter().map(Tree::leaf).find(|leaf| tree::is_own(leaf, MARK));
+    let first = trees.iter().map(Tree::leaf).find(|leaf| marks::is_own(leaf, MARK));
     for tree in &trees {
         match &first {
-            Some(_) if tree::is_own(&tree.leaf(), "") => tree.enable_above()?,
+            Some(_) if marks::is_own(&tree.leaf(), "") => tree.enable_above()?,
             Some(first) => {
                 tree.make()?;
                 change::move_all(first, &tree.leaf())?;
@@ -57,7 +57,7 @@ pub fn set_group(name: &Path, limits: &Limits) -> Result<(), CgroupError> {
             None => tree.make()?,
         }
         fault::point(|| "before the cgroup is marked".into());
-        tree::mark(&tree.leaf(), MARK)?;
+        marks::mark(&tree.leaf(), MARK)?;
     }
     if is_lab(name) && !settings.is_empty() {
         // Those that run already are to be bounded where they were not counted before.
@@ -94,7 +94,7 @@ pub fn remove_group(name: &Path) -> Result<(), CgroupError> {
             // With a slice, systemd would end what is in it; without a mark, it goes with the last of those.
             if !members::below(&directory)?.is_empty() {
                 systemd::set_properties(&unit, &Limits::default(), &[])?;
-                return tree::unmark(&directory, MARK);
+                return marks::unmark(&directory, MARK);
             }
             if let Some(root) = root_of(&directory) {
                 take_out(&directory, &root)?;
@@ -177,13 +177,13 @@ pub fn find_group(name: &Path) -> Result<Option<Cgroup>, CgroupError> {
 pub(super) fn find_on(machine: &Machine, name: &Path) -> Option<Cgroup> {
     for hierarchy in machine.0.iter().filter(|one| one.version == Version::Two) {
         let directory = hierarchy.mount.join(systemd::slice_place_of(name));
-        if tree::is_own(&directory, MARK) {
+        if marks::is_own(&directory, MARK) {
             return Some(of_slice(systemd::slice_of(name), directory));
         }
     }
     let trees = machine.trees(&kept(name), &Controller::ALL).into_iter();
     let trees: Vec<Tree> = trees.filter(Tree::has_leaf).collect();
-    let is_one = trees.iter().any(|tree| tree::is_own(&tree.leaf(), MARK));
+    let is_one = trees.iter().any(|tree| marks::is_own(&tree.leaf(), MARK));
     is_one.then(|| of_trees(trees, name))
 }
 
@@ -283,7 +283,7 @@ fn stop_left(slice: &str, directory: &Path) -> Result<(), CgroupError> {
 
 fn is_left(slice: &Path) -> bool {
     let is_empty = || members::below(slice).is_ok_and(|below| below.is_empty());
-    slice.is_dir() && !tree::is_marked(slice, MARK) && is_empty()
+    slice.is_dir() && !marks::is_marked(slice, MARK) && is_empty()
 }
 
 /// The slice of nslab's that a unit is in.

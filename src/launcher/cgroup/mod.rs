@@ -17,6 +17,7 @@
 
 mod change;
 mod disks;
+mod enabled;
 mod entrance;
 mod error;
 mod group;
@@ -24,6 +25,7 @@ mod hierarchy;
 mod launched;
 mod limits;
 mod make;
+mod marks;
 mod members;
 mod of_launch;
 mod oom;

@@ -1,7 +1,9 @@
 //! How process 1 leaves its cgroup and removes it, though it can't see it: by files that were opened outside.
 
-use super::hierarchy::{self, Controller, Version};
-use super::tree::{SUBTREE_CONTROL, Tree, entrance};
+use super::enabled::ToGiveBack;
+use super::hierarchy::{self, Version};
+use super::marks::is_marked;
+use super::tree::{Tree, entrance};
 use super::{Cgroup, Kind};
 use crate::launcher::enclosed::enclosed;
 use rustix::fs::{AtFlags, unlinkat};
@@ -19,26 +21,8 @@ struct WayOut {
     places: Vec<File>,
     /// What to remove then, and in which directory; the innermost first.
     removed: Vec<(OwnedFd, OsString)>,
-    /// What nslab has enabled in the base, to be undone before the topmost one goes, which says so: the files of both, and which.
-    enabled: Option<Enabled>,
-}
-
-#[derive(Debug)]
-struct Enabled {
-    /// cgroup.subtree_control of the topmost one, and of the base.
-    files: [File; 2],
-    controllers: Vec<Controller>,
-}
-
-impl Enabled {
-    /// Where somebody uses a controller it stays.
-    fn give_back(mut self) {
-        for controller in self.controllers {
-            for file in &mut self.files {
-                let _ = file.write_all(format!("-{}", controller.name()).as_bytes());
-            }
-        }
-    }
+    /// In version 2, what is to be given back when all of them are gone.
+    enabled: Option<ToGiveBack>,
 }
 
 /// The ways out of a container's cgroup in all hierarchies.
@@ -63,19 +47,15 @@ impl WaysOut {
     /// Takes the calling process, which is the last one in there, out, and removes what is empty then. What can't be done is
     /// left for those who can: a delegated cgroup's own processes stay in the one beside, as long as nobody launches anything.
     pub(in crate::launcher) fn take(self) {
-        for WayOut { places, mut removed, enabled } in self.0 {
+        for WayOut { places, removed, enabled } in self.0 {
             if !places.into_iter().any(|mut processes| processes.write_all(b"0").is_ok()) {
                 continue;
             }
             // One that others use as well is not empty.
             let is_removed =
                 |(directory, name): (OwnedFd, OsString)| unlinkat(&directory, &name, AtFlags::REMOVEDIR).is_ok();
-            let topmost = removed.pop();
-            if removed.into_iter().all(is_removed) {
-                // Where somebody has come meanwhile, it stays, and he gives back what he has enabled again.
-                enabled.into_iter().for_each(Enabled::give_back);
-                topmost.map(is_removed);
-            }
+            let are_all_gone = removed.into_iter().all(is_removed);
+            enabled.filter(|_| are_all_gone).into_iter().for_each(ToGiveBack::give_back);
         }
     }
 }
@@ -88,12 +68,19 @@ fn ways_of_limits_to_come(trees: &[Tree]) -> Vec<WayOut> {
     let bases = of_limits.filter_map(hierarchy::Hierarchy::base);
     let way_out = |base: PathBuf| {
         let places = vec![way_into(&base, Version::One).ok()?];
-        let directory = enclosed(File::open(base).ok()?);
-        let ways = name.ancestors().filter(|way| !way.as_os_str().is_empty());
-        let removed = ways.map(|way| Some((directory.try_clone().ok()?, way.as_os_str().to_owned())));
+        let directory = enclosed(File::open(&base).ok()?);
+        let removed =
+            ways_of_nslab(&base, name).map(|way| Some((directory.try_clone().ok()?, way.as_os_str().to_owned())));
         Some(WayOut { places, removed: removed.collect::<Option<_>>()?, enabled: None })
     };
     bases.filter(|base| trees.iter().all(|tree| tree.base != *base)).filter_map(way_out).collect()
+}
+
+/// A cgroup and those that it is in, the innermost first, as far as they are nslab's, or not there yet.
+fn ways_of_nslab<'a>(base: &Path, name: &'a Path) -> impl Iterator<Item = &'a Path> {
+    let is_others = |directory: &Path| directory.exists() && !is_marked(directory, "");
+    let ways = name.ancestors().filter(|way| !way.as_os_str().is_empty());
+    ways.take_while(move |way| !is_others(&base.join(way)))
 }
 
 /// Opens the file by which this process gets into a cgroup that may be another one's, who has allowed a user no more than he must.
@@ -105,8 +92,7 @@ fn way_into(directory: &Path, version: Version) -> io::Result<File> {
 fn way_out(tree: &Tree) -> io::Result<WayOut> {
     let writable = |path: &Path| File::options().write(true).open(path);
     let mut places = vec![way_into(&tree.base, tree.version)?];
-    let ways = tree.name.ancestors().filter(|way| !way.as_os_str().is_empty());
-    let removed = ways.filter_map(|way| {
+    let removed = ways_of_nslab(&tree.base, &tree.name).filter_map(|way| {
         let directory = tree.base.join(way.parent()?);
         Some(
             File::open(directory)
@@ -119,12 +105,7 @@ fn way_out(tree: &Tree) -> io::Result<WayOut> {
         let hierarchies = hierarchy::look().unwrap_or_default();
         let own = hierarchies.iter().find(|one| one.version == Version::Two).map(hierarchy::Hierarchy::own_directory);
         places.extend(own.and_then(|own| writable(&entrance(&own, Version::Two)).ok()));
-        let controllers = tree.enabled();
-        if !controllers.is_empty() {
-            let file = |directory: &Path| writable(&directory.join(SUBTREE_CONTROL));
-            let topmost = tree.parents().pop().unwrap_or_else(|| tree.leaf());
-            enabled = Some(Enabled { files: [file(&topmost)?, file(&tree.base)?], controllers });
-        }
+        enabled = ToGiveBack::of(&tree.base)?;
     }
     Ok(WayOut { places, removed, enabled })
 }
