@@ -170,6 +170,18 @@ async fn remove_only_cgroup(name: PathBuf) -> Result<(), Failure> {
     removed.await.unwrap_or_else(|_| Err(ended("remove the container's cgroup")))
 }
 
+/// Gives back the controllers of cgroups that a lab's had been enabled for, where whoever removed the last was killed before he did.
+///
+/// # Errors
+/// When the kernel refuses.
+///
+/// # Cancel safety
+/// What was begun is done to its end.
+pub async fn give_controllers_back() -> Result<(), Failure> {
+    let given = tokio::task::spawn_blocking(|| Ok(launcher::give_controllers_back().map(|_| ())?));
+    given.await.unwrap_or_else(|_| Err(ended("give back the controllers of cgroups")))
+}
+
 /// Removes what a container has written that is to go with it.
 async fn remove_written(root: Root) -> Result<(), Failure> {
     let removed = tokio::task::spawn_blocking(move || launcher::remove_written(&root)).await;

@@ -16,7 +16,9 @@ mod stop;
 mod transaction;
 mod up;
 
-pub use containers::{answer_of_launcher, end_container, failure_of_launcher, remove_cgroup, start_container};
+pub use containers::{
+    answer_of_launcher, end_container, failure_of_launcher, give_controllers_back, remove_cgroup, start_container,
+};
 pub use down::down;
 pub use effects::{EffectError, Effects, Gap, HostEffects};
 pub use error::{ApplyError, Cause};

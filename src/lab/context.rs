@@ -193,6 +193,7 @@ impl Nslab {
         let _host = lock_host_network(&lab, None).await?;
         let Outcome { plan, ended, left_alone, notes: _, gaps: _, was_up: _ } =
             apply::down(&self.context(options), &lab).await?;
+        apply::give_controllers_back().await?;
         self.leave_images(&lab, None)?;
         apply::forget(lab).await?;
         let removed = |op: &plan::Op| if let plan::Op::DeleteNetns(all) = op { all.len() } else { 0 };

@@ -62,6 +62,11 @@ pub async fn gc(nslab: &Nslab) -> Result<GcReport, Error> {
         Ok(Err(why)) => report.failed.push(format!("cgroups of containers whose launchers were killed: {why}")),
         Err(error) => report.failed.push(format!("cgroups of containers whose launchers were killed: {error}")),
     }
+    match tokio::task::spawn_blocking(launcher::give_controllers_back).await {
+        Ok(Ok(bases)) => report.removed.extend(bases.iter().map(|base| left_by_containers::controllers_of(base))),
+        Ok(Err(why)) => report.failed.push(format!("controllers of cgroups: {}", crate::error::chain(&why))),
+        Err(error) => report.failed.push(format!("controllers of cgroups: {error}")),
+    }
     sweep(stores, &mut report);
     nslab.tidy().await?;
     Ok(report)

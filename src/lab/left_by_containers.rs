@@ -6,6 +6,7 @@ use crate::error::chain;
 use crate::image::Store;
 use crate::launcher;
 use std::fmt::Display;
+use std::path::Path;
 
 /// All of it, in words. Nothing is removed.
 pub(super) fn find(nslab: &Nslab) -> Result<Vec<String>, Error> {
@@ -18,6 +19,8 @@ pub(super) fn find(nslab: &Nslab) -> Result<Vec<String>, Error> {
         }
     }
     all.extend(cgroups_of_killed(launcher::count_left_by_killed().map_err(launcher::Failure::from)?));
+    let bases = launcher::bases_with_controllers_left().map_err(launcher::Failure::from)?;
+    all.extend(bases.iter().map(|base| controllers_of(base)));
     for store in stores.into_iter().map(Store::new) {
         match store.left() {
             Ok(left) => all.extend(left.words()),
@@ -30,6 +33,11 @@ pub(super) fn find(nslab: &Nslab) -> Result<Vec<String>, Error> {
 /// The cgroup of a container that is remembered.
 pub(super) fn cgroup_of_ended(container: &impl Display) -> String {
     format!("the cgroup of the container {container}, which has ended")
+}
+
+/// What was enabled for nslab's cgroups, and is to be given back.
+pub(super) fn controllers_of(base: &Path) -> String {
+    format!("the controllers of cgroups that nslab had enabled in {}", base.display())
 }
 
 /// So many cgroups of containers that were waited for.

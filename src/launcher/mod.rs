@@ -51,9 +51,9 @@ mod volume;
 
 pub use attach::{Left, join as attach};
 pub use cgroup::{
-    Cgroup, CgroupError, OomCounter, Usage, UsageReader, cgroup_of_caller, count_left_by_killed, enter_group,
-    find_group, group_limits, has_left_slice, in_group, protect_from_oom, remove_group, remove_left_by_killed,
-    remove_left_slice, set_group, start_in_group,
+    Cgroup, CgroupError, OomCounter, Usage, UsageReader, bases_with_controllers_left, cgroup_of_caller,
+    count_left_by_killed, enter_group, find_group, give_controllers_back, group_limits, has_left_slice, in_group,
+    protect_from_oom, remove_group, remove_left_by_killed, remove_left_slice, set_group, start_in_group,
 };
 pub use copy::{LeftOut, Outside, copy_in, copy_out};
 pub use enter::Entry;

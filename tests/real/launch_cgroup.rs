@@ -314,7 +314,7 @@ fn many_at_once_leave_nothing() {
             for thread in 0..4 {
                 let limits = &limits;
                 scope.spawn(move || {
-                    for round in 0..25 {
+                    for round in 0..100 {
                         let name = format!("nslab/lab/n{thread}-{round}");
                         Cgroup::create(Path::new(&name), limits).unwrap().remove().unwrap();
                     }
@@ -374,8 +374,10 @@ fn wherever_its_launcher_is_killed_what_it_had_enabled_is_given_back() {
         let points = std::fs::read_to_string(&points).unwrap();
         let points =
             points.lines().filter(|line| ["cgroup", "controller", "enabled"].iter().any(|word| line.contains(word)));
-        let points: Vec<&str> = points.map(|line| line.split(' ').nth(1).unwrap()).collect();
+        let points: Vec<&str> = points.collect();
         assert!(!points.is_empty());
+        assert_eq!(points.iter().any(|line| line.contains("controller is enabled")), cgroups.is_version_2());
+        let points: Vec<&str> = points.iter().map(|line| line.split(' ').nth(1).unwrap()).collect();
         for point in points {
             let output = launch().env("NSLAB_TEST_CRASH_AT", point).output().unwrap();
             assert!(!output.status.success(), "point {point}: {}", text(&output));

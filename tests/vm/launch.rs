@@ -1,8 +1,10 @@
 //! Containers' cgroups as users have them: in systemd's hands, or delegated.
 
+use crate::support::cgroups::Cgroups;
 use crate::support::run::{sh, text};
-use crate::support::{nslab, wait_until};
+use crate::support::{ThrowAwayHost, nslab, wait_until};
 use nslab::launcher::Cgroup;
+use nslab::model::container::Limits;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -51,6 +53,27 @@ fn what_a_killed_launcher_has_left_goes_with_the_next() {
     assert!(launch(&["--memory", "100M"], &["true"]).status().unwrap().success());
     assert_eq!(sleeper("2231"), "");
     wait_until("its scope is gone", SOON, || !scopes().contains(&unit));
+}
+
+#[test]
+fn a_controller_that_others_use_by_now_is_theirs() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let limits = Limits { memory: Some("100M".parse().unwrap()), ..Limits::default() };
+        let own = Cgroup::create(Path::new("nslab/lab/own"), &limits).unwrap();
+        let enabled = cgroups.enabled();
+        let mut enabled: Vec<&str> = enabled.split(' ').collect();
+        enabled.sort_unstable();
+        assert_eq!(enabled, ["memory", "pids", "user.nslab.memory", "user.nslab.pids"]);
+        let theirs = "/sys/fs/cgroup/unified/theirs";
+        sh(&format!("mkdir {theirs}; echo +memory > {theirs}/cgroup.subtree_control"));
+        own.remove().unwrap();
+        assert_eq!(cgroups.enabled(), "memory", "what they use stays, and is nslab's no more");
+        let said = sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
+        assert!(!said.contains("controllers"), "{said}");
+        sh(&format!("rmdir {theirs}; echo -memory > /sys/fs/cgroup/unified/cgroup.subtree_control"));
+        assert_eq!(cgroups.all(), [] as [&str; 0]);
+    });
 }
 
 /// The scopes of nslab's that systemd knows.

@@ -1,4 +1,5 @@
-//! The controllers of version 2 that those below a cgroup have: they are enabled in it (cgroup.subtree_control).
+//! The controllers of version 2 that those below a cgroup have: they are enabled in it (cgroup.subtree_control). What a cgroup is
+//! limited to by them is not said here.
 //!
 //! They are enabled when the innermost cgroup is there, so that nobody can remove what it is in, and make that anew without them.
 //! What was enabled in the base is marked there, and given back by whoever finds nothing of nslab's below it. That may meet
@@ -7,85 +8,121 @@
 //! - has he enabled a controller in nslab's topmost cgroup, the kernel refuses to take it from the base (EBUSY);
 //! - has he not, it refuses him to (ENOENT), and he begins with the base again.
 
-use super::error::{CgroupError, While};
+use super::error::{CgroupError, While, is_gone, is_in_use};
 use super::hierarchy::Controller;
-use super::marks::{self, is_marked, mark, mark_for_owner, unmark};
+use super::marks::{self, is_marked, mark};
 use super::members;
-use super::tree::{is_gone, is_in_use, make};
+use super::tree::make;
 use crate::{fault, process};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// A delegated cgroup's own processes, which can't be in it while there are limited ones below: they wait in one beside.
 const CALLERS: &str = "nslab-callers";
 
-/// Has those below a cgroup have these.
-pub(super) fn enable(above: &Path, controllers: &[Controller]) -> Result<(), CgroupError> {
-    missing(above, controllers).try_for_each(|controller| enable_one(above, controller))
+/// How often something is done again that somebody else has just undone, or kept from being done.
+const ATTEMPTS: u32 = 10;
+
+/// Has a cgroup have these, by the one that it is in.
+pub(super) fn enable(above: &Path, below: &Path, controllers: &[Controller]) -> Result<(), CgroupError> {
+    missing(below, controllers).try_for_each(|controller| enable_one(above, controller))
 }
 
-/// The same in the base, where each is marked that was not enabled.
-pub(super) fn enable_in_base(base: &Path, controllers: &[Controller]) -> Result<(), CgroupError> {
-    missing(base, controllers).try_for_each(|controller| {
+/// The same where that is the base: each is marked that was not enabled.
+pub(super) fn enable_in_base(base: &Path, topmost: &Path, controllers: &[Controller]) -> Result<(), CgroupError> {
+    missing(topmost, controllers).try_for_each(|controller| {
+        let control = Control::open(base).while_to("open", file(base))?;
+        if control.is_enabled(controller).while_to("read", file(base))? {
+            // Somebody is about it.
+            return enable_one(base, controller);
+        }
         // Before, for who finds it when this is killed; and afterwards, because who has just given it back has taken the mark.
-        mark_in(base, controller)?;
+        control.mark(controller).while_to("mark", file(base))?;
         fault::point(|| "before a controller is enabled".into());
-        let enabled = enable_one(base, controller).and_then(|()| mark_in(base, controller));
+        let enabled = enable_one(base, controller).and_then(|()| {
+            fault::point(|| "before an enabled controller is marked again".into());
+            control.mark(controller).while_to("mark", file(base))
+        });
         enabled.inspect_err(|_| {
-            let _ = unmark(&file(base), &suffix(controller)); // why it could not be enabled says more
+            let _ = control.unmark(controller, &|| true); // why it could not be enabled says more
         })
     })
 }
 
-/// Whether nslab has enabled something in a base.
+/// Whether nslab has enabled something in a base, or was about to.
 pub(super) fn is_left(base: &Path) -> bool {
-    of_nslab(base).any(|controller| is_enabled(base, controller))
+    Controller::ALL.into_iter().any(|controller| is_marked(&file(base), &suffix(controller)))
 }
 
-/// Leaves a base, below which there is nothing of nslab's, as it was before.
-pub(super) fn give_back(base: &Path) -> Result<(), CgroupError> {
-    for controller in of_nslab(base) {
-        if is_enabled(base, controller) && is_used(base, controller)? {
-            continue;
-        }
-        unmark(&file(base), &suffix(controller))?;
-        // By somebody who had marked it by then.
-        if is_enabled(base, controller) {
-            mark_in(base, controller)?;
-        }
+/// Leaves a base as it was before, below which there was nothing of nslab's; `has_come` says whether there is by now.
+pub(super) fn give_back(base: &Path, has_come: &dyn Fn() -> bool) -> Result<(), CgroupError> {
+    let mut given = Ok(());
+    if is_left(base) {
+        let control = Control::open(base).while_to("open", file(base))?;
+        given = control.give_back(has_come).while_to("give back what was enabled in", file(base));
     }
-    take_callers_back(base)
+    let taken = if has_come() { Ok(()) } else { take_callers_back(base) };
+    given.and(taken)
 }
 
-/// What process 1, which sees no directory of it, is to give back.
+/// The file by which controllers are enabled in a base, with the marks of those that nslab has enabled.
 #[derive(Debug)]
-pub(super) struct ToGiveBack {
-    file: File,
-    controllers: Vec<Controller>,
-}
+pub(super) struct Control(File);
 
-impl ToGiveBack {
-    /// What nslab has enabled in a base by now, if anything: what it enables later is left to others, who find the mark.
+impl Control {
+    /// That of a base.
     ///
     /// # Errors
     /// When it can't be opened.
-    pub(super) fn of(base: &Path) -> io::Result<Option<Self>> {
-        let controllers: Vec<Controller> = of_nslab(base).collect();
-        if controllers.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Self { file: File::options().write(true).open(file(base))?, controllers }))
+    pub(super) fn open(base: &Path) -> io::Result<Self> {
+        Ok(Self(File::options().read(true).write(true).open(file(base))?))
     }
 
-    /// Gives it back where it may take the mark away as well, and nobody uses it.
-    pub(super) fn give_back(mut self) {
-        for controller in self.controllers {
-            if let Some(mark) = marks::take(&self.file, &suffix(controller))
-                && self.file.write_all(format!("-{}", controller.name()).as_bytes()).is_err()
-            {
-                mark.back(&self.file);
+    /// Gives back what is marked, as far as the marks are the caller's to take: before Linux 5.7 they are root's.
+    ///
+    /// # Errors
+    /// The first one; the rest is given back nevertheless.
+    pub(super) fn give_back(&self, has_come: &dyn Fn() -> bool) -> io::Result<()> {
+        let all = Controller::ALL.into_iter().filter(|one| marks::is_to_take(&self.0, &suffix(*one)));
+        let results: Vec<_> = all.map(|controller| self.give_one_back(controller, has_come)).collect();
+        results.into_iter().collect()
+    }
+
+    fn give_one_back(&self, controller: Controller, has_come: &dyn Fn() -> bool) -> io::Result<()> {
+        for attempt in 1.. {
+            if !self.is_enabled(controller)? {
+                break;
             }
+            match (&self.0).write_all(format!("-{}", controller.name()).as_bytes()) {
+                Err(error) if is_gone(&error) => return Ok(()),
+                Err(error) if is_in_use(&error) && has_come() => return Ok(()),
+                // Others than nslab use it by now, and it is theirs; where it was not somebody who has gone again.
+                Err(error) if is_in_use(&error) && attempt == ATTEMPTS => break,
+                Err(error) if is_in_use(&error) => {}
+                result => result?,
+            }
+        }
+        fault::point(|| "before the mark of an enabled controller is taken".into());
+        self.unmark(controller, has_come)
+    }
+
+    fn mark(&self, controller: Controller) -> io::Result<()> {
+        marks::put(&self.0, &suffix(controller))
+    }
+
+    /// Takes a mark away; but where it is enabled by somebody who has come meanwhile, he may have marked it before.
+    fn unmark(&self, controller: Controller, has_come: &dyn Fn() -> bool) -> io::Result<()> {
+        marks::take(&self.0, &suffix(controller))?;
+        if self.is_enabled(controller)? && has_come() { self.mark(controller) } else { Ok(()) }
+    }
+
+    fn is_enabled(&self, controller: Controller) -> io::Result<bool> {
+        let mut text = [0; 256];
+        match self.0.read_at(&mut text, 0) {
+            Err(error) if is_gone(&error) => Ok(false),
+            bytes => Ok(has(&String::from_utf8_lossy(&text[..bytes?]), controller)),
         }
     }
 }
@@ -94,47 +131,26 @@ fn file(directory: &Path) -> PathBuf {
     directory.join("cgroup.subtree_control")
 }
 
-/// Those of these that are not enabled; all where the cgroup is gone, and then they can't be.
-fn missing(above: &Path, controllers: &[Controller]) -> impl Iterator<Item = Controller> {
-    let names = fs::read_to_string(file(above)).unwrap_or_default();
-    controllers.iter().copied().filter(move |one| !names.split_whitespace().any(|name| name == one.name()))
+fn has(names: &str, controller: Controller) -> bool {
+    names.split_whitespace().any(|name| name == controller.name())
 }
 
-fn is_enabled(directory: &Path, controller: Controller) -> bool {
-    missing(directory, &[controller]).next().is_none()
+/// Those of these that a cgroup does not have. What is said to be enabled above it may still be on its way: the kernel writes that
+/// down first, shows the files last, and has who enables it again wait for that.
+fn missing(cgroup: &Path, controllers: &[Controller]) -> impl Iterator<Item = Controller> {
+    controllers.iter().copied().filter(|one| !cgroup.join(format!("{}.max", one.name())).exists())
 }
 
 fn enable_one(above: &Path, controller: Controller) -> Result<(), CgroupError> {
     let (file, word) = (file(above), format!("+{}", controller.name()));
-    let result = match fs::write(&file, &word) {
-        // It has processes of its own, and is not the root.
-        Err(error) if error.kind() == ErrorKind::ResourceBusy => {
-            evacuate(above)?;
-            fs::write(&file, &word)
+    for _ in 1..ATTEMPTS {
+        match fs::write(&file, &word) {
+            // It has processes of its own, and is not the root.
+            Err(error) if error.kind() == ErrorKind::ResourceBusy => evacuate(above)?,
+            result => return result.while_to(&format!("write {word} to"), &file),
         }
-        result => result,
-    };
-    result.while_to(&format!("write {word} to"), &file)
-}
-
-/// Whether somebody uses one below; where nobody does, it is enabled no more.
-fn is_used(base: &Path, controller: Controller) -> Result<bool, CgroupError> {
-    let (file, word) = (file(base), format!("-{}", controller.name()));
-    match fs::write(&file, &word) {
-        Err(error) if is_in_use(&error) => Ok(true),
-        Err(error) if is_gone(&error) => Ok(false),
-        result => result.map(|()| false).while_to(&format!("write {word} to"), &file),
     }
-}
-
-/// Those that nslab has enabled in a base, or was about to.
-fn of_nslab(base: &Path) -> impl Iterator<Item = Controller> {
-    let file = file(base);
-    Controller::ALL.into_iter().filter(move |one| is_marked(&file, &suffix(*one)))
-}
-
-fn mark_in(base: &Path, controller: Controller) -> Result<(), CgroupError> {
-    mark_for_owner(&file(base), &suffix(controller))
+    fs::write(&file, &word).while_to(&format!("write {word} to"), &file)
 }
 
 /// How a mark's name ends.
@@ -152,7 +168,8 @@ fn evacuate(base: &Path) -> Result<(), CgroupError> {
         return Err(CgroupError::InternalProcesses { directory: base.to_owned(), pids: others });
     }
     let callers = base.join(CALLERS);
-    if make(&callers)? {
+    // Whoever was killed before he marked it has not moved anybody.
+    if make(&callers)? || members::of(&callers)?.is_empty() {
         mark(&callers, "")?;
     }
     pids.into_iter().try_for_each(|pid| members::add(&callers, pid))

@@ -2,7 +2,7 @@
 
 use crate::launcher::{Failure, Step};
 use nix::errno::Errno;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 /// Why a container's cgroup can't be made, used or removed.
@@ -219,4 +219,14 @@ impl<T, E: Into<io::Error>> While<T> for Result<T, E> {
     fn while_to(self, action: &str, path: impl Into<PathBuf>) -> Result<T, CgroupError> {
         self.map_err(|error| CgroupError::Kernel { action: action.to_owned(), path: path.into(), source: error.into() })
     }
+}
+
+/// Whether a cgroup was removed meanwhile; ENODEV comes from its files that were open.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
+}
+
+/// Whether the kernel refuses because there is something in it, or somebody uses it.
+pub(super) fn is_in_use(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::DirectoryNotEmpty)
 }

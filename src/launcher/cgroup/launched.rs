@@ -84,6 +84,31 @@ pub fn count_left_by_killed() -> Result<usize, CgroupError> {
     Ok(left_in(places(&machine))?.len() + usize::from(!begun(&machine).is_empty()))
 }
 
+/// Gives back the controllers that nslab had enabled where it has nothing any more, because whoever was to do so was killed; says
+/// where that was.
+///
+/// # Errors
+/// When the machine can't be looked at, or the kernel refuses.
+pub fn give_controllers_back() -> Result<Vec<PathBuf>, CgroupError> {
+    let left = left_enabled()?;
+    left.iter().try_for_each(Tree::give_back)?;
+    Ok(left.into_iter().map(|tree| tree.base).collect())
+}
+
+/// Where that is to be done.
+///
+/// # Errors
+/// When the machine can't be looked at.
+pub fn bases_with_controllers_left() -> Result<Vec<PathBuf>, CgroupError> {
+    Ok(left_enabled()?.into_iter().map(|tree| tree.base).collect())
+}
+
+fn left_enabled() -> Result<Vec<Tree>, CgroupError> {
+    let machine = Machine(super::hierarchy::look()?);
+    let trees = machine.trees(Path::new(PLACE), &Controller::ALL);
+    Ok(trees.into_iter().filter(Tree::has_left_enabled).collect())
+}
+
 /// Where the cgroups of launchers are.
 fn places(machine: &Machine) -> impl Iterator<Item = PathBuf> {
     let trees = machine.trees(Path::new(PLACE), &Controller::ALL);

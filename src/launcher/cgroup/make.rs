@@ -68,12 +68,9 @@ pub(super) fn directories(
     }
     let mut begun: Vec<&Tree> = Vec::new();
     for tree in &trees {
-        let result = tree.make().and_then(|()| limit(tree, settings));
-        // What was there before is somebody's.
-        if !matches!(result, Err(CgroupError::Taken { .. })) {
-            begun.push(tree);
-        }
-        if let Err(error) = result {
+        let made = tree.make();
+        begun.extend(made.is_ok().then_some(tree));
+        if let Err(error) = made.and_then(|()| limit(tree, settings)) {
             for tree in begun {
                 let _ = tree.remove(); // why it could not be made says more
             }

@@ -1,9 +1,11 @@
-//! The marks by which nslab knows its own cgroups: extended attributes (xattr(7)), which the kernel keeps as long as the cgroup.
+//! The marks by which nslab knows what is its own of cgroups: extended attributes (xattr(7)), which the kernel keeps as long as the
+//! cgroup. What each of them means is said where it is used.
 
 use super::error::{CgroupError, While};
 use rustix::fs::{XattrFlags, fremovexattr, fsetxattr, getxattr, removexattr, setxattr};
 use rustix::io::Errno;
 use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::LazyLock;
@@ -26,21 +28,12 @@ fn own() -> &'static [u8] {
 
 /// Marks a directory as nslab's.
 pub(super) fn mark(directory: &Path, what: &str) -> Result<(), CgroupError> {
-    set([ROOTS, USERS], directory, what)
-}
-
-/// Marks a file such that whose it is can take the mark away when he has no capabilities any more, where the kernel has that.
-pub(super) fn mark_for_owner(file: &Path, what: &str) -> Result<(), CgroupError> {
-    set([USERS, ROOTS], file, what)
-}
-
-fn set([first, other]: [&str; 2], path: &Path, what: &str) -> Result<(), CgroupError> {
-    let set = |kind: &str| setxattr(path, format!("{kind}{what}"), own(), XattrFlags::empty());
-    let result = match set(first) {
-        Err(Errno::PERM | Errno::OPNOTSUPP) => set(other),
+    let set = |kind: &str| setxattr(directory, format!("{kind}{what}"), own(), XattrFlags::empty());
+    let result = match set(ROOTS) {
+        Err(Errno::PERM | Errno::OPNOTSUPP) => set(USERS),
         result => result,
     };
-    result.while_to("mark", path)
+    result.while_to("mark", directory)
 }
 
 /// Takes a mark from a directory; fine where somebody else has just done so.
@@ -63,20 +56,29 @@ pub(super) fn is_own(directory: &Path, what: &str) -> bool {
     [ROOTS, USERS].iter().any(|kind| value(directory, kind, what).is_some_and(|whose| whose == own()))
 }
 
-/// A mark that its owner has taken from a file.
-pub(super) struct Taken(String);
-
-/// Takes the mark from an open file; `None` where there is none, or it is not the caller's to take.
-pub(super) fn take(file: &File, what: &str) -> Option<Taken> {
-    let name = format!("{USERS}{what}");
-    fremovexattr(file, &name).ok().map(|()| Taken(name))
+/// Marks an open file; where the kernel has that, so that whose the file is can take the mark without any capability.
+pub(super) fn put(file: &File, what: &str) -> io::Result<()> {
+    let set = |kind: &str| fsetxattr(file, format!("{kind}{what}"), own(), XattrFlags::empty());
+    Ok(match set(USERS) {
+        Err(Errno::PERM | Errno::OPNOTSUPP) => set(ROOTS),
+        result => result,
+    }?)
 }
 
-impl Taken {
-    /// Puts it back.
-    pub(super) fn back(self, file: &File) {
-        let _ = fsetxattr(file, self.0, own(), XattrFlags::empty()); // there is nobody to be told
-    }
+/// Whether an open file has a mark, and that is the caller's to take.
+pub(super) fn is_to_take(file: &File, what: &str) -> bool {
+    let set = |kind: &str| fsetxattr(file, format!("{kind}{what}"), own(), XattrFlags::REPLACE);
+    [USERS, ROOTS].into_iter().any(|kind| set(kind).is_ok())
+}
+
+/// Takes a mark from an open file; fine where somebody else has just done so.
+pub(super) fn take(file: &File, what: &str) -> io::Result<()> {
+    [USERS, ROOTS].into_iter().try_for_each(|kind| match fremovexattr(file, format!("{kind}{what}")) {
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+        // Who has no capability does not see whether there is one of root's.
+        Err(Errno::PERM) if kind == ROOTS => Ok(()),
+        removed => Ok(removed?),
+    })
 }
 
 fn value(directory: &Path, kind: &str, what: &str) -> Option<Vec<u8>> {

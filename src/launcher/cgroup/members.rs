@@ -1,8 +1,7 @@
 //! The processes in a cgroup: who they are, ending them, waiting for their end.
 
-use super::error::{CgroupError, While};
+use super::error::{CgroupError, While, is_gone};
 use super::hierarchy::Version;
-use super::tree::is_gone;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeSet;

@@ -40,7 +40,9 @@ pub use group::{
     enter_group, find_group, group_limits, has_left_slice, in_group, remove_group, remove_left_slice, set_group,
     start_in_group,
 };
-pub use launched::{cgroup_of_caller, count_left_by_killed, remove_left_by_killed};
+pub use launched::{
+    bases_with_controllers_left, cgroup_of_caller, count_left_by_killed, give_controllers_back, remove_left_by_killed,
+};
 pub(super) use of_launch::{Deaths, OfLaunch};
 pub(super) use oom::OutOfMemory;
 pub use oom::{OomCounter, protect_from_oom};

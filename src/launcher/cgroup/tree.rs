@@ -5,13 +5,13 @@
 //! moment: what vanishes in between is made again.
 
 use super::enabled;
-use super::error::{CgroupError, While};
+use super::error::{CgroupError, While, is_gone, is_in_use};
 use super::hierarchy::{Controller, Version};
 use super::marks::{is_marked, is_own, mark, unmark};
 use super::members;
 use crate::fault;
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What those are called that say themselves of which process they are: no node has a colon in its name.
@@ -72,11 +72,11 @@ impl Tree {
     pub(super) fn is_there(&self) -> bool {
         let is_empty = |directory: &PathBuf| members::below(directory).is_ok_and(|below| below.is_empty());
         let is_begun = |directory: &PathBuf| is_cut_off(directory) || is_marked(directory, "") && is_empty(directory);
-        self.has_leaf() || self.parents().iter().any(is_begun) || self.has_left_enabled()
+        self.has_leaf() || self.parents().iter().any(is_begun)
     }
 
-    /// Whether somebody was killed before he gave back what nslab had enabled.
-    fn has_left_enabled(&self) -> bool {
+    /// Whether something is still enabled in the base that nslab had enabled, though nothing of nslab's is there any more.
+    pub(super) fn has_left_enabled(&self) -> bool {
         self.version == Version::Two && !self.topmost().exists() && enabled::is_left(&self.base)
     }
 
@@ -92,15 +92,19 @@ impl Tree {
         if says_whose { is_marked(&leaf, "") } else { is_own(&leaf, "") }
     }
 
-    /// Makes it. What is made of it when this fails is removed by [`Tree::remove`], where it is not somebody else's.
+    /// Makes it. When this fails, nothing is left that it has made.
     pub(super) fn make(&self) -> Result<(), CgroupError> {
-        again_while_gone(|| {
+        let made = again_while_gone(|| {
             self.make_parents()?;
             fault::point(|| "before the cgroup itself is made".into());
             self.make_leaf()
-        })?;
-        self.enable_above().inspect_err(|_| {
-            let _ = self.remove(); // why it could not have its controllers says more
+        });
+        let made = made.and_then(|()| self.enable_above());
+        made.inspect_err(|error| {
+            // What was there before is somebody's.
+            if !matches!(error, CgroupError::Taken { .. }) {
+                let _ = self.remove(); // why it could not be made says more
+            }
         })
     }
 
@@ -124,17 +128,16 @@ impl Tree {
         Ok(())
     }
 
-    /// Has it, which is there, have its controllers; that takes that all that it is in have them.
+    /// Has it, which is there, have its controllers; that takes that all that it is in have them. What is enabled when this fails
+    /// is given back with the last of nslab's.
     pub(super) fn enable_above(&self) -> Result<(), CgroupError> {
         if self.version == Version::One {
             return Ok(());
         }
-        let enabled = again_while_gone(|| {
-            enabled::enable_in_base(&self.base, &self.controllers)?;
-            self.parents().iter().rev().try_for_each(|above| enabled::enable(above, &self.controllers))
-        });
-        enabled.inspect_err(|_| {
-            let _ = self.give_back(); // why it could not be enabled says more
+        let ways: Vec<PathBuf> = self.parents().into_iter().rev().chain([self.leaf()]).collect();
+        again_while_gone(|| {
+            enabled::enable_in_base(&self.base, &ways[0], &self.controllers)?;
+            ways.windows(2).try_for_each(|pair| enabled::enable(&pair[0], &pair[1], &self.controllers))
         })
     }
 
@@ -166,6 +169,12 @@ impl Tree {
             }
             remove_whole(&leaf)?;
         }
+        let removed = self.remove_parents();
+        removed.and(self.give_back())
+    }
+
+    /// Removes what it is in, as far as that is nslab's and empty.
+    fn remove_parents(&self) -> Result<(), CgroupError> {
         // Whoever was killed may not have come to the innermost.
         for directory in self.parents().into_iter().filter(|directory| directory.exists()) {
             if !is_marked(&directory, "") && !is_cut_off(&directory) {
@@ -180,16 +189,17 @@ impl Tree {
                 unmark(&self.base, MAKING)?;
             }
         }
-        self.give_back()
+        Ok(())
     }
 
     /// Leaves the base as it was before nslab's first cgroup there, when there is none any more.
-    fn give_back(&self) -> Result<(), CgroupError> {
-        if self.version == Version::One || self.topmost().exists() {
+    pub(super) fn give_back(&self) -> Result<(), CgroupError> {
+        let has_come = || self.topmost().exists();
+        if self.version == Version::One || has_come() {
             return Ok(());
         }
         fault::point(|| "before what is enabled is given back".into());
-        enabled::give_back(&self.base)
+        enabled::give_back(&self.base, &has_come)
     }
 }
 
@@ -239,13 +249,4 @@ pub(super) fn remove_whole(directory: &Path) -> Result<(), CgroupError> {
         Err(error) if is_gone(&error) => Ok(()),
         result => result.while_to("remove", directory),
     }
-}
-
-/// Whether a cgroup was removed meanwhile; ENODEV comes from its files that were open.
-pub(super) fn is_gone(error: &io::Error) -> bool {
-    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(nix::libc::ENODEV)
-}
-
-pub(super) fn is_in_use(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::DirectoryNotEmpty)
 }

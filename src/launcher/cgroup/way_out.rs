@@ -1,6 +1,6 @@
 //! How process 1 leaves its cgroup and removes it, though it can't see it: by files that were opened outside.
 
-use super::enabled::ToGiveBack;
+use super::enabled::Control;
 use super::hierarchy::{self, Version};
 use super::marks::is_marked;
 use super::tree::{Tree, entrance};
@@ -22,7 +22,7 @@ struct WayOut {
     /// What to remove then, and in which directory; the innermost first.
     removed: Vec<(OwnedFd, OsString)>,
     /// In version 2, what is to be given back when all of them are gone.
-    enabled: Option<ToGiveBack>,
+    enabled: Option<Control>,
 }
 
 /// The ways out of a container's cgroup in all hierarchies.
@@ -55,7 +55,10 @@ impl WaysOut {
             let is_removed =
                 |(directory, name): (OwnedFd, OsString)| unlinkat(&directory, &name, AtFlags::REMOVEDIR).is_ok();
             let are_all_gone = removed.into_iter().all(is_removed);
-            enabled.filter(|_| are_all_gone).into_iter().for_each(ToGiveBack::give_back);
+            if let Some(control) = enabled.filter(|_| are_all_gone) {
+                // Whether what others use is nslab's is not to be seen from here.
+                let _ = control.give_back(&|| true);
+            }
         }
     }
 }
@@ -105,7 +108,7 @@ fn way_out(tree: &Tree) -> io::Result<WayOut> {
         let hierarchies = hierarchy::look().unwrap_or_default();
         let own = hierarchies.iter().find(|one| one.version == Version::Two).map(hierarchy::Hierarchy::own_directory);
         places.extend(own.and_then(|own| writable(&entrance(&own, Version::Two)).ok()));
-        enabled = ToGiveBack::of(&tree.base)?;
+        enabled = Control::open(&tree.base).ok();
     }
     Ok(WayOut { places, removed, enabled })
 }

@@ -88,10 +88,18 @@ impl Cgroups {
         found.lines().map(str::to_owned).collect()
     }
 
-    /// The controllers of version 2 that are enabled for what is below the test's own; none where it has none.
+    /// The controllers of version 2 that are enabled for what is below the test's own, and nslab's marks of them; none where it
+    /// has none.
     pub(crate) fn enabled(&self) -> String {
         let file = self.place(UNIFIED).join("cgroup.subtree_control");
-        std::fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+        let names = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut marks = Vec::with_capacity(4096);
+        if file.exists() {
+            rustix::fs::listxattr(&file, rustix::buffer::spare_capacity(&mut marks)).unwrap();
+        }
+        let marks = marks.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+        let words = names.split_whitespace().map(str::to_owned);
+        words.chain(marks.filter(|mark| mark.contains("nslab")).map(String::from)).collect::<Vec<_>>().join(" ")
     }
 
     /// What is in a file of the one cgroup that has it, below any of `name`.
