@@ -134,7 +134,7 @@ impl Nslab {
         // While the lab is locked: afterwards, another one may come up in its place.
         let left = self.leave_images(&lab, (!is_nothing).then_some(&state));
         if is_nothing {
-            apply::forget(lab).await?;
+            forget(lab).await?;
         }
         let outcome = result?;
         left?;
@@ -193,9 +193,8 @@ impl Nslab {
         let _host = lock_host_network(&lab, None).await?;
         let Outcome { plan, ended, left_alone, notes: _, gaps: _, was_up: _ } =
             apply::down(&self.context(options), &lab).await?;
-        apply::give_controllers_back().await?;
         self.leave_images(&lab, None)?;
-        apply::forget(lab).await?;
+        forget(lab).await?;
         let removed = |op: &plan::Op| if let plan::Op::DeleteNetns(all) = op { all.len() } else { 0 };
         let namespaces = plan.steps.iter().map(|step| removed(&step.op)).sum();
         Ok(DownReport {
@@ -389,6 +388,15 @@ async fn lock_host_network(lab: &LockedLab, spec: Option<&Spec>) -> Result<Optio
 
 fn waiting_for(lab: &LabName) {
     tracing::warn!("another nslab is changing {lab}: waiting for it");
+}
+
+/// Removes what is written down of a lab that is no more.
+async fn forget(lab: LockedLab) -> Result<(), Error> {
+    // Before: until then, another `down` finds the lab. Where it is refused, `gc` says so again, and the lab is gone all the same.
+    if let Err(error) = apply::give_controllers_back().await {
+        tracing::warn!("{}", crate::error::chain(&error));
+    }
+    Ok(apply::forget(lab).await?)
 }
 
 /// Whether a failed `up` left nothing, so that the lab's directory is to go too.

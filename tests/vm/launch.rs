@@ -71,6 +71,15 @@ fn a_controller_that_others_use_by_now_is_theirs() {
         assert_eq!(cgroups.enabled(), "memory", "what they use stays, and is nslab's no more");
         let said = sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
         assert!(!said.contains("controllers"), "{said}");
+        sh(&format!(
+            "echo -memory > {theirs}/cgroup.subtree_control; echo -memory > {theirs}/../cgroup.subtree_control"
+        ));
+        // One that hands nothing on is limited all the same.
+        let own = Cgroup::create(Path::new("nslab/lab/own"), &limits).unwrap();
+        sh(&format!("echo 50M > {theirs}/memory.max"));
+        own.remove().unwrap();
+        assert_eq!(cgroups.enabled(), "memory");
+        assert_eq!(sh(&format!("cat {theirs}/memory.max")), "52428800\n");
         sh(&format!("rmdir {theirs}; echo -memory > /sys/fs/cgroup/unified/cgroup.subtree_control"));
         assert_eq!(cgroups.all(), [] as [&str; 0]);
     });

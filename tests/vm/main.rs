@@ -35,6 +35,10 @@ mod launch_root;
 #[path = "../real/launch_terminal.rs"]
 mod launch_terminal;
 
+// Disks in memory, and mounts across namespaces.
+#[path = "../real/volume.rs"]
+mod volume;
+
 #[expect(dead_code, unused_imports, unused_macros, reason = "the other tests use the rest")]
 #[path = "../real/support/mod.rs"]
 mod support;

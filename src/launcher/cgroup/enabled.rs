@@ -13,11 +13,17 @@ use super::hierarchy::Controller;
 use super::marks::{self, is_marked, mark};
 use super::members;
 use super::tree::make;
+use crate::launcher::enclosed::enclosed;
 use crate::{fault, process};
+use rustix::fs::{Dir, Mode, OFlags, openat};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+
+/// Where all of nslab's are.
+const TOPMOST: &str = "nslab";
 
 /// A delegated cgroup's own processes, which can't be in it while there are limited ones below: they wait in one beside.
 const CALLERS: &str = "nslab-callers";
@@ -34,8 +40,9 @@ pub(super) fn enable(above: &Path, below: &Path, controllers: &[Controller]) -> 
 pub(super) fn enable_in_base(base: &Path, topmost: &Path, controllers: &[Controller]) -> Result<(), CgroupError> {
     missing(topmost, controllers).try_for_each(|controller| {
         let control = Control::open(base).while_to("open", file(base))?;
-        if control.is_enabled(controller).while_to("read", file(base))? {
-            // Somebody is about it.
+        let is_enabled = || control.is_enabled(controller).while_to("read", file(base));
+        // Somebody else, who is about it: what is nslab's is marked before, and looked at twice because its mark goes last.
+        if is_enabled()? && !is_marked(&file(base), &suffix(controller)) && is_enabled()? {
             return enable_one(base, controller);
         }
         // Before, for who finds it when this is killed; and afterwards, because who has just given it back has taken the mark.
@@ -46,30 +53,39 @@ pub(super) fn enable_in_base(base: &Path, topmost: &Path, controllers: &[Control
             control.mark(controller).while_to("mark", file(base))
         });
         enabled.inspect_err(|_| {
-            let _ = control.unmark(controller, &|| true); // why it could not be enabled says more
+            let _ = control.unmark(controller); // why it could not be enabled says more
         })
     })
 }
 
-/// Whether nslab has enabled something in a base, or was about to.
+/// Whether nslab has enabled something in a base, or was about to, or callers are not where they were.
 pub(super) fn is_left(base: &Path) -> bool {
+    is_any_marked(base) || is_marked(&base.join(CALLERS), "")
+}
+
+fn is_any_marked(base: &Path) -> bool {
     Controller::ALL.into_iter().any(|controller| is_marked(&file(base), &suffix(controller)))
 }
 
 /// Leaves a base as it was before, below which there was nothing of nslab's; `has_come` says whether there is by now.
 pub(super) fn give_back(base: &Path, has_come: &dyn Fn() -> bool) -> Result<(), CgroupError> {
-    let mut given = Ok(());
-    if is_left(base) {
-        let control = Control::open(base).while_to("open", file(base))?;
-        given = control.give_back(has_come).while_to("give back what was enabled in", file(base));
-    }
+    let given = if is_any_marked(base) {
+        let given = Control::open(base).and_then(|control| control.give_back(has_come));
+        given.while_to("give back what was enabled in", file(base))
+    } else {
+        Ok(())
+    };
     let taken = if has_come() { Ok(()) } else { take_callers_back(base) };
     given.and(taken)
 }
 
 /// The file by which controllers are enabled in a base, with the marks of those that nslab has enabled.
 #[derive(Debug)]
-pub(super) struct Control(File);
+pub(super) struct Control {
+    file: File,
+    /// The base.
+    directory: OwnedFd,
+}
 
 impl Control {
     /// That of a base.
@@ -77,7 +93,13 @@ impl Control {
     /// # Errors
     /// When it can't be opened.
     pub(super) fn open(base: &Path) -> io::Result<Self> {
-        Ok(Self(File::options().read(true).write(true).open(file(base))?))
+        let file = File::options().read(true).write(true).open(file(base))?;
+        Ok(Self { file, directory: File::open(base)?.into() })
+    }
+
+    /// The same for a container's process 1.
+    pub(super) fn enclosed(self) -> Self {
+        Self { directory: enclosed(self.directory), ..self }
     }
 
     /// Gives back what is marked, as far as the marks are the caller's to take: before Linux 5.7 they are root's.
@@ -85,42 +107,71 @@ impl Control {
     /// # Errors
     /// The first one; the rest is given back nevertheless.
     pub(super) fn give_back(&self, has_come: &dyn Fn() -> bool) -> io::Result<()> {
-        let all = Controller::ALL.into_iter().filter(|one| marks::is_to_take(&self.0, &suffix(*one)));
+        let all = Controller::ALL.into_iter().filter(|one| marks::is_to_take(&self.file, &suffix(*one)));
         let results: Vec<_> = all.map(|controller| self.give_one_back(controller, has_come)).collect();
         results.into_iter().collect()
     }
 
     fn give_one_back(&self, controller: Controller, has_come: &dyn Fn() -> bool) -> io::Result<()> {
-        for attempt in 1.. {
-            if !self.is_enabled(controller)? {
-                break;
+        for _ in 0..ATTEMPTS {
+            if self.is_enabled(controller)? {
+                if self.is_limited_elsewhere(controller)? {
+                    break;
+                }
+                match (&self.file).write_all(format!("-{}", controller.name()).as_bytes()) {
+                    Err(error) if is_gone(&error) => return Ok(()),
+                    Err(error) if is_in_use(&error) && has_come() => return Ok(()),
+                    // By others; or by somebody who has gone again.
+                    Err(error) if is_in_use(&error) => continue,
+                    result => result?,
+                }
             }
-            match (&self.0).write_all(format!("-{}", controller.name()).as_bytes()) {
-                Err(error) if is_gone(&error) => return Ok(()),
-                Err(error) if is_in_use(&error) && has_come() => return Ok(()),
-                // Others than nslab use it by now, and it is theirs; where it was not somebody who has gone again.
-                Err(error) if is_in_use(&error) && attempt == ATTEMPTS => break,
-                Err(error) if is_in_use(&error) => {}
-                result => result?,
+            fault::point(|| "before the mark of an enabled controller is taken".into());
+            if !self.unmark(controller)? || has_come() {
+                return Ok(());
             }
         }
-        fault::point(|| "before the mark of an enabled controller is taken".into());
-        self.unmark(controller, has_come)
+        // Others than nslab use it by now, and it is theirs.
+        marks::take(&self.file, &suffix(controller))
+    }
+
+    /// Whether a cgroup in the base that is not nslab's is limited by a controller: the kernel would take that from it unasked.
+    fn is_limited_elsewhere(&self, controller: Controller) -> io::Result<bool> {
+        let base = openat(&self.directory, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        for entry in Dir::read_from(&base)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') || [TOPMOST, CALLERS].contains(&name.as_str()) {
+                continue;
+            }
+            let limit = format!("{name}/{}.max", controller.name());
+            // What is no cgroup has none, and what has gone.
+            let Ok(limit) = openat(&base, limit, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { continue };
+            let limit = io::read_to_string(File::from(limit)).unwrap_or_default();
+            if limit.split_whitespace().next().is_some_and(|word| word != "max") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn mark(&self, controller: Controller) -> io::Result<()> {
-        marks::put(&self.0, &suffix(controller))
+        marks::put(&self.file, &suffix(controller))
     }
 
-    /// Takes a mark away; but where it is enabled by somebody who has come meanwhile, he may have marked it before.
-    fn unmark(&self, controller: Controller, has_come: &dyn Fn() -> bool) -> io::Result<()> {
-        marks::take(&self.0, &suffix(controller))?;
-        if self.is_enabled(controller)? && has_come() { self.mark(controller) } else { Ok(()) }
+    /// Takes a mark away, and puts it back where the controller is enabled: whoever has come meanwhile may have marked it before.
+    /// Returns whether it is there.
+    fn unmark(&self, controller: Controller) -> io::Result<bool> {
+        marks::take(&self.file, &suffix(controller))?;
+        let is_enabled = self.is_enabled(controller)?;
+        if is_enabled {
+            self.mark(controller)?;
+        }
+        Ok(is_enabled)
     }
 
     fn is_enabled(&self, controller: Controller) -> io::Result<bool> {
         let mut text = [0; 256];
-        match self.0.read_at(&mut text, 0) {
+        match self.file.read_at(&mut text, 0) {
             Err(error) if is_gone(&error) => Ok(false),
             bytes => Ok(has(&String::from_utf8_lossy(&text[..bytes?]), controller)),
         }

@@ -90,8 +90,9 @@ pub fn count_left_by_killed() -> Result<usize, CgroupError> {
 /// # Errors
 /// When the machine can't be looked at, or the kernel refuses.
 pub fn give_controllers_back() -> Result<Vec<PathBuf>, CgroupError> {
-    let left = left_enabled()?;
+    let mut left = left_enabled()?;
     left.iter().try_for_each(Tree::give_back)?;
+    left.retain(|tree| !tree.has_left_enabled());
     Ok(left.into_iter().map(|tree| tree.base).collect())
 }
 

@@ -185,11 +185,8 @@ impl Tree {
                 Err(error) if !is_gone(&error) => return Err(error).while_to("remove", &directory),
                 _ => {}
             }
-            if directory == self.topmost() {
-                unmark(&self.base, MAKING)?;
-            }
         }
-        Ok(())
+        if self.topmost().exists() { Ok(()) } else { unmark(&self.base, MAKING) }
     }
 
     /// Leaves the base as it was before nslab's first cgroup there, when there is none any more.

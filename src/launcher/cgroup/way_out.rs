@@ -108,7 +108,7 @@ fn way_out(tree: &Tree) -> io::Result<WayOut> {
         let hierarchies = hierarchy::look().unwrap_or_default();
         let own = hierarchies.iter().find(|one| one.version == Version::Two).map(hierarchy::Hierarchy::own_directory);
         places.extend(own.and_then(|own| writable(&entrance(&own, Version::Two)).ok()));
-        enabled = Control::open(&tree.base).ok();
+        enabled = Control::open(&tree.base).map(Control::enclosed).ok();
     }
     Ok(WayOut { places, removed, enabled })
 }

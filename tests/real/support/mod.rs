@@ -48,7 +48,7 @@ pub(crate) mod tmux;
 pub(crate) mod traffic;
 pub(crate) mod walk;
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use snapshot::Snapshot;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -95,8 +95,13 @@ impl ThrowAwayHost {
             let result = mount(Some(kind), on, Some(kind), MsFlags::empty(), options);
             result.unwrap_or_else(|e| panic!("can't mount {kind} on {on} in the throw-away host: {e}"));
         };
-        // Pins of a lab that the machine has at the moment would be under the next mount, and vanish when that lab goes.
-        must_succeed("while umount --recursive /run/netns 2> /dev/null; do :; done");
+        // What the machine has mounted in there at the moment (a lab's pins, a user's own) would be under the next mount, and vanish
+        // when the machine removes its place.
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let places = mounts.lines().rev().filter_map(|line| line.split(' ').nth(4));
+        for place in places.filter(|place| place.starts_with("/run/")) {
+            let _ = umount2(place, MntFlags::MNT_DETACH); // it may have vanished by now
+        }
         // The overlay's upper directory is on a tmpfs that the next one hides.
         plain("tmpfs", "/run", Some("mode=0755"));
         for directory in ["/run/upper", "/run/work"] {
