@@ -37,7 +37,7 @@ pub(super) fn cgroup_of_ended(container: &impl Display) -> String {
 
 /// What was enabled for nslab's cgroups, and is to be given back.
 pub(super) fn controllers_of(base: &Path) -> String {
-    format!("the controllers of cgroups that nslab had enabled in {}", base.display())
+    format!("what nslab had changed for its cgroups in {} (controllers, callers)", base.display())
 }
 
 /// So many cgroups of containers that were waited for.

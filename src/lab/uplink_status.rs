@@ -10,6 +10,10 @@ use crate::spec;
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// How long a keeper may take to have a first look. While another command changes the lab, it has none.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 impl Nslab {
     /// How a lab is joined to the machine's network by a NIC.
@@ -28,7 +32,7 @@ impl Nslab {
         let files = KeeperFiles::of(self.root().lab(lab).directory());
         let confirm_left_s = files.confirm_by_ms().map(|by| by.saturating_sub(host::boot_ms()) / 1000);
         // Where nobody answers, that is what is told.
-        let sight = host::ask(&files, Asked::Sight).await.ok();
+        let sight = sight(&files, &uplink).await;
         let on_onto = there.onto.map(|onto| onto.addresses).unwrap_or_default();
         let addresses = on_onto.iter().map(ToString::to_string).collect();
         let keeper = sight.as_ref().map(|sight| sight.pid);
@@ -52,6 +56,19 @@ impl Nslab {
             keeper,
             trouble,
         })
+    }
+}
+
+/// What the keeper sees. One that has just been started is waited for until it has asked the gateways.
+async fn sight(files: &KeeperFiles, uplink: &Uplink) -> Option<Sight> {
+    let asks = uplink.nic.gateways.iter().any(|gateway| gateway.answers.is_some());
+    let begun = Instant::now();
+    loop {
+        let sight = host::ask(files, Asked::Sight).await.ok()?;
+        if !asks || !sight.gateways.is_empty() || begun.elapsed() >= FIRST_LOOK {
+            return Some(sight);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -58,9 +58,10 @@ pub(super) fn enable_in_base(base: &Path, topmost: &Path, controllers: &[Control
     })
 }
 
-/// Whether nslab has enabled something in a base, or was about to, or callers are not where they were.
+/// Whether nslab has enabled something in a base, or was about to, or callers could be taken back.
 pub(super) fn is_left(base: &Path) -> bool {
-    is_any_marked(base) || is_marked(&base.join(CALLERS), "")
+    let is_anything_enabled = || fs::read_to_string(file(base)).is_ok_and(|names| !names.trim().is_empty());
+    is_any_marked(base) || is_marked(&base.join(CALLERS), "") && !is_anything_enabled()
 }
 
 fn is_any_marked(base: &Path) -> bool {
@@ -131,16 +132,20 @@ impl Control {
                 return Ok(());
             }
         }
+        if has_come() {
+            return Ok(());
+        }
         // Others than nslab use it by now, and it is theirs.
-        marks::take(&self.file, &suffix(controller))
+        marks::take(&self.file, &suffix(controller))?;
+        if has_come() { self.mark(controller) } else { Ok(()) }
     }
 
-    /// Whether a cgroup in the base that is not nslab's is limited by a controller: the kernel would take that from it unasked.
+    /// Whether a cgroup in the base that is not nslab's has a hard limit (memory.max …): the kernel would take that from it unasked.
     fn is_limited_elsewhere(&self, controller: Controller) -> io::Result<bool> {
         let base = openat(&self.directory, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         for entry in Dir::read_from(&base)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') || [TOPMOST, CALLERS].contains(&name.as_str()) {
+            if [".", "..", TOPMOST, CALLERS].contains(&name.as_str()) {
                 continue;
             }
             let limit = format!("{name}/{}.max", controller.name());
@@ -158,9 +163,12 @@ impl Control {
         marks::put(&self.file, &suffix(controller))
     }
 
-    /// Takes a mark away, and puts it back where the controller is enabled: whoever has come meanwhile may have marked it before.
-    /// Returns whether it is there.
+    /// Takes the mark of a controller that is not enabled, and puts it back where that is by now: whoever has come meanwhile may have
+    /// marked it before. Returns whether it is there.
     fn unmark(&self, controller: Controller) -> io::Result<bool> {
+        if self.is_enabled(controller)? {
+            return Ok(true);
+        }
         marks::take(&self.file, &suffix(controller))?;
         let is_enabled = self.is_enabled(controller)?;
         if is_enabled {

@@ -2,6 +2,7 @@
 //! left by one that was killed: the next such process removes them.
 
 use super::super::failure::{During, Failure, Step};
+use super::enabled;
 use super::tree::{BEGUN, Tree};
 use super::{Cgroup, CgroupError, Controller, Machine, Version, members, systemd};
 use crate::process::started_ticks;
@@ -92,7 +93,7 @@ pub fn count_left_by_killed() -> Result<usize, CgroupError> {
 pub fn give_controllers_back() -> Result<Vec<PathBuf>, CgroupError> {
     let mut left = left_enabled()?;
     left.iter().try_for_each(Tree::give_back)?;
-    left.retain(|tree| !tree.has_left_enabled());
+    left.retain(|tree| !enabled::is_left(&tree.base));
     Ok(left.into_iter().map(|tree| tree.base).collect())
 }
 

@@ -75,7 +75,7 @@ impl Tree {
         self.has_leaf() || self.parents().iter().any(is_begun)
     }
 
-    /// Whether something is still enabled in the base that nslab had enabled, though nothing of nslab's is there any more.
+    /// Whether the base is not as it was before nslab's first cgroup there, though there is none any more.
     pub(super) fn has_left_enabled(&self) -> bool {
         self.version == Version::Two && !self.topmost().exists() && enabled::is_left(&self.base)
     }

@@ -98,9 +98,9 @@ impl ThrowAwayHost {
         // What the machine has mounted in there at the moment (a lab's pins, a user's own) would be under the next mount, and vanish
         // when the machine removes its place.
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
-        let places = mounts.lines().rev().filter_map(|line| line.split(' ').nth(4));
+        let places = mounts.lines().filter_map(|line| line.split(' ').nth(4));
         for place in places.filter(|place| place.starts_with("/run/")) {
-            let _ = umount2(place, MntFlags::MNT_DETACH); // it may have vanished by now
+            let _ = umount2(place, MntFlags::MNT_DETACH); // it went with the one that it was in
         }
         // The overlay's upper directory is on a tmpfs that the next one hides.
         plain("tmpfs", "/run", Some("mode=0755"));
