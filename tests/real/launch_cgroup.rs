@@ -52,6 +52,23 @@ fn name_of_running(cgroups: &Cgroups) -> String {
     name
 }
 
+/// The points that a container that ends at once comes by, a line each.
+fn points(host: &ThrowAwayHost, options: &[&str]) -> String {
+    let file = host.scratch().join("points");
+    let output = launch(options, &["true"]).env("NSLAB_TEST_POINTS", &file).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    std::fs::read_to_string(&file).unwrap()
+}
+
+/// The numbers of those points of a cgroup whose names end so.
+fn numbers(points: &str, end: &str) -> Vec<String> {
+    let is_of_cgroup = |line: &&str| ["cgroup", "controller", "enabled"].iter().any(|word| line.contains(word));
+    let lines = points.lines().filter(is_of_cgroup).filter(|line| line.ends_with(end));
+    let numbers: Vec<String> = lines.map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect();
+    assert!(!numbers.is_empty(), "{points}");
+    numbers
+}
+
 /// Ends its command, and so the container.
 fn end(mut child: Child) {
     sh("kill -KILL $(pidof sleep)");
@@ -331,16 +348,9 @@ fn what_it_is_in_may_be_made_anew_by_somebody_who_has_come_no_further() {
     ThrowAwayHost::run(|host| {
         let cgroups = Cgroups::mount(host);
         let options = ["-p", "-m", "--memory", "100M", "--pids", "10"];
-        let points = host.scratch().join("points");
-        let output = launch(&options, &["true"]).env("NSLAB_TEST_POINTS", &points).output().unwrap();
-        assert!(output.status.success(), "{}", text(&output));
-        let points = std::fs::read_to_string(&points).unwrap();
-        let points = points.lines().filter(|line| line.ends_with("before the cgroup itself is made"));
-        let points: Vec<&str> = points.map(|line| line.split(' ').nth(1).unwrap()).collect();
-        assert!(!points.is_empty());
-        for point in points {
+        for point in numbers(&points(host, &options), "before the cgroup itself is made") {
             let mut stopping = launch(&options, &["sleep", "1000"]);
-            stopping.envs([("NSLAB_TEST_INTERRUPT_AT", point), ("NSLAB_TEST_SIGNAL", "SIGSTOP")]);
+            stopping.envs([("NSLAB_TEST_INTERRUPT_AT", point.as_str()), ("NSLAB_TEST_SIGNAL", "SIGSTOP")]);
             let child = stopping.spawn().unwrap();
             let mut stopped = String::new();
             wait_until("it stops", SOON, || {
@@ -368,18 +378,11 @@ fn what_it_is_in_may_be_made_anew_by_somebody_who_has_come_no_further() {
 fn wherever_its_launcher_is_killed_what_it_had_enabled_is_given_back() {
     ThrowAwayHost::run(|host| {
         let cgroups = Cgroups::mount(host);
-        let launch = || launch(&["-p", "-m", "--memory", "100M", "--pids", "10"], &["true"]);
-        let points = host.scratch().join("points");
-        assert!(launch().env("NSLAB_TEST_POINTS", &points).output().unwrap().status.success());
-        let points = std::fs::read_to_string(&points).unwrap();
-        let points =
-            points.lines().filter(|line| ["cgroup", "controller", "enabled"].iter().any(|word| line.contains(word)));
-        let points: Vec<&str> = points.collect();
-        assert!(!points.is_empty());
-        assert_eq!(points.iter().any(|line| line.contains("controller is enabled")), cgroups.is_version_2());
-        let points: Vec<&str> = points.iter().map(|line| line.split(' ').nth(1).unwrap()).collect();
-        for point in points {
-            let output = launch().env("NSLAB_TEST_CRASH_AT", point).output().unwrap();
+        let options = ["-p", "-m", "--memory", "100M", "--pids", "10"];
+        let points = points(host, &options);
+        assert_eq!(points.contains("before a controller is enabled"), cgroups.is_version_2());
+        for point in numbers(&points, "") {
+            let output = launch(&options, &["true"]).env("NSLAB_TEST_CRASH_AT", &point).output().unwrap();
             assert!(!output.status.success(), "point {point}: {}", text(&output));
             sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
             assert_eq!(cgroups.all(), [] as [&str; 0], "point {point}");
