@@ -12,7 +12,12 @@ fn a_throw_away_host_is_private_and_notices_what_is_left() {
         assert!(!host.try_sh("test -e /etc/netns").status.success());
 
         let cases = [
-            ("ip link add x type bridge", "ip link del x", "ip -o link: "),
+            ("ip link add x type bridge", "ip link del x", "ip: 2: x: "),
+            ("ip addr add 10.0.0.1/32 dev lo", "ip addr del 10.0.0.1/32 dev lo", "ip: 1: lo    inet 10.0.0.1/32"),
+            ("ip route add 10.0.0.2 dev lo", "ip route del 10.0.0.2 dev lo", "ip: 10.0.0.2 dev lo"),
+            ("ip -6 route add fd00::1 dev lo", "ip -6 route del fd00::1 dev lo", "ip: fd00::1 dev lo"),
+            ("ip rule add to 10.0.0.2 table 7", "ip rule del to 10.0.0.2 table 7", "ip: 32765:"),
+            ("nft add table inet x", "nft delete table inet x", "nftables: table inet x"),
             ("touch /run/x", "rm /run/x", "file: /run/x"),
             ("mkdir /etc/netns", "rmdir /etc/netns", "file: /etc/netns"),
             ("sysctl -qw net.ipv4.ip_forward=1", "sysctl -qw net.ipv4.ip_forward=0", "sysctl: "),

@@ -1,8 +1,11 @@
 //! What a host looks like, as far as a test could leave something behind.
 
-use super::{database, must_succeed};
+use super::database;
+use super::run::text;
 use std::collections::BTreeSet;
+use std::io::{Seek, Write};
 use std::path::Path;
+use std::process::Command;
 
 /// Files in /proc/sys/net that change by themselves.
 const RESTLESS_SYSCTLS: &[&str] = &["nf_conntrack_count", "flush"];
@@ -13,12 +16,9 @@ pub(crate) struct Snapshot(BTreeSet<String>);
 impl Snapshot {
     pub(crate) fn take() -> Self {
         let mut facts = BTreeSet::new();
-        for command in ["ip -o addr", "ip route show table all", "ip -6 route show table all", "ip rule", "ip -o link"]
-        {
-            facts.extend(must_succeed(command).lines().map(|line| format!("{command}: {}", line.trim_end())));
-        }
+        facts.extend(network().lines().map(|line| format!("ip: {}", line.trim_end())));
         // How often a rule was met is no change of it.
-        let rules = must_succeed("nft --stateless list ruleset");
+        let rules = printed(Command::new("nft").args(["--stateless", "list", "ruleset"]));
         facts.insert(format!("nftables: {rules}"));
         for directory in ["/run", "/etc/netns"] {
             add_tree(&mut facts, directory.as_ref());
@@ -39,6 +39,21 @@ impl Snapshot {
         let gone = self.0.difference(&now.0).map(|fact| format!("- {fact}"));
         gone.chain(now.0.difference(&self.0).map(|fact| format!("+ {fact}"))).collect()
     }
+}
+
+/// What ip(8) says of both families, by one process: snapshots are taken some ten thousand times in a run of all tests.
+fn network() -> String {
+    let mut batch = tempfile::tempfile().unwrap();
+    batch.write_all(b"addr\nlink\nrule\nroute show table all\n").unwrap();
+    batch.rewind().unwrap();
+    printed(Command::new("ip").args(["-o", "-batch", "-"]).stdin(batch))
+}
+
+#[track_caller]
+fn printed(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}\n{}", output.status, text(&output));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A mount by its root, place and file system: columns 4 and 5, and the two that follow the dash (proc_pid_mountinfo(5)). Not

@@ -214,15 +214,15 @@ links: [[a, s], [c, s], [s, t]]
 uplink: {nat: true, nic: eth0, switch: t}
 ";
 
-/// A lab with nodes that are containers. What they run ends when it is told to.
+/// A lab with nodes that are containers. What they run ends as soon as it is told to.
 const CONTAINED_BEFORE: &str = "
 name: walk
 switches: {s: {subnets: [10.0.0.0/24]}}
 volumes: {v: {kind: tmpfs, size: 1MiB}, d: {kind: ramdisk, size: 2MiB, filesystem: ext2}}
 nodes:
   a: {exec: ['echo started > SCRATCH/exec-ran']}
-  b: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done'}, exec: ['true']}
-  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done', hostname: see, mounts: ['v:/mnt/v', 'd:/mnt/d']}}
+  b: {container: {rootfs: host, command: [sleep, infinity]}, exec: ['true']}
+  c: {container: {rootfs: host, command: [sleep, infinity], hostname: see, mounts: ['v:/mnt/v', 'd:/mnt/d']}}
 links: [[a, s], [b, s], [c, s]]
 ";
 
@@ -232,9 +232,9 @@ name: walk
 switches: {s: {subnets: [10.0.0.0/24]}}
 volumes: {v: {kind: tmpfs, size: 2MiB}, e: {kind: tmpfs, propagation: shared}}
 nodes:
-  a: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 1; done', mounts: ['e:/mnt/e:ro']}}
+  a: {container: {rootfs: host, command: [sleep, infinity], mounts: ['e:/mnt/e:ro']}}
   b: {exec: ['echo again > SCRATCH/exec-ran']}
-  c: {container: {rootfs: host, command: 'trap exit TERM; while :; do sleep 2; done', hostname: see, mounts: ['v:/mnt/v']}}
+  c: {container: {rootfs: host, command: [sleep, '999999'], hostname: see, mounts: ['v:/mnt/v']}}
 links: [[a, s], [b, s], [c, s]]
 ";
 
