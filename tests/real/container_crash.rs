@@ -1,9 +1,6 @@
 //! As `crash` and `failure`, for labs with nodes that are containers.
 
-use crate::crash::{
-    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, down_killed_anywhere_then_down,
-    putting_back_killed_anywhere_then_up_or_down, up_killed_anywhere_then_down, up_killed_anywhere_then_up,
-};
+use crate::crash::{killed_anywhere_then_down, killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down};
 use crate::failure::{
     a_down_that_fails_anywhere_says_what_is_left_and_the_next_goes_on,
     changing_up_that_fails_anywhere_puts_the_lab_back, up_that_fails_anywhere_leaves_nothing,
@@ -14,15 +11,13 @@ use crate::support::nslab;
 use crate::support::rootfs::busybox;
 use crate::support::run::{ok, sh, text, write};
 use crate::support::walk::walks;
+use std::path::Path;
 
 walks!(
     contained,
     |host| WalkedLab::contained(host),
-    up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
-    changing_up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_down,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     putting_back_killed_anywhere_then_up_or_down,
     up_that_fails_anywhere_leaves_nothing,
     changing_up_that_fails_anywhere_puts_the_lab_back,
@@ -49,5 +44,28 @@ fn a_launcher_that_hangs_fails_its_lab_and_leaves_nothing() {
         }
         ok(&["up", &file]);
         ok(&["down"]);
+    });
+}
+
+#[test]
+fn wherever_the_last_volumes_removal_is_killed_nothing_is_left_in_the_end() {
+    ThrowAwayHost::run(|host| {
+        let before = host.as_it_is_now();
+        let with = write(host, "with.yaml", "name: matrix\nvolumes: {shared: {kind: tmpfs}}\nnodes: {a: }\n");
+        let without = write(host, "without.yaml", "name: matrix\nnodes: {a: }\n");
+        let mut last = 0;
+        for point in 1.. {
+            ok(&["up", &with]);
+            let killed = nslab(["up", &without]).env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
+            ok(&["up", &without]);
+            assert!(!Path::new("/run/nslab/labs/matrix/volumes").exists(), "point {point}");
+            ok(&["down"]);
+            last = point;
+            if killed.status.success() {
+                break;
+            }
+        }
+        assert!(last > 4, "only {last} points");
+        before.assert_as_it_was("after all");
     });
 }

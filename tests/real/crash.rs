@@ -1,80 +1,108 @@
 //! Wherever nslab is killed, nothing is left behind that `down` does not take away, and a second `up` ends as an
 //! undisturbed one does.
 
-use crate::support::nslab;
-use crate::support::walk::{WalkedLab, assert_converged, count, down, on_each_backend, succeeded, walk, was_killed};
+use crate::support::walk::{WalkedLab, assert_converged, count, down, on_each_backend, succeeded, was_killed};
+use crate::support::{ThrowAwayHost, nslab};
 use std::path::Path;
 
 on_each_backend! {
     in halves:
-    up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
-    changing_up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_down,
-    down_killed_anywhere_then_up,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     putting_back_killed_anywhere_then_up_or_down,
     taking_back_killed_anywhere_then_down,
 }
 
-pub(crate) fn up_killed_anywhere_then_down(lab: &WalkedLab) {
-    let WalkedLab { host, before: file, .. } = lab;
-    walk(lab, &["up", file], "NSLAB_TEST_CRASH_AT", || {}, was_killed, |point| down(host, point));
+/// A lab that is made, or changed, is taken away by `down`.
+pub(crate) fn killed_anywhere_then_down(lab: &WalkedLab) {
+    let WalkedLab { host, before, after, .. } = lab;
+    let (mut made, mut changed) = (false, false);
+    lab.through_all_points(|point| {
+        if !made {
+            made = got_through(&["up", before], point);
+            down(host, point);
+        }
+        if !changed {
+            succeeded(&nslab(["up", before]).output().unwrap());
+            changed = got_through(&["up", after], point);
+            down(host, point);
+        }
+        made && changed
+    });
 }
 
-pub(crate) fn up_killed_anywhere_then_up(lab: &WalkedLab) {
-    let WalkedLab { host, before: file, .. } = lab;
-    let after = |point| {
-        succeeded(&nslab(["up", file]).output().unwrap());
-        assert_converged(file, point);
+/// `up` goes on wherever a lab was left, when it is made, when it is changed, and when it is taken away; and so does `down`. Each
+/// begins with what the one before has gone on with, which spares the making of a lab for each.
+pub(crate) fn killed_anywhere_then_up(lab: &WalkedLab) {
+    let WalkedLab { host, before, after, .. } = lab;
+    let (mut made, mut changed, mut gone) = (false, false, false);
+    lab.through_all_points(|point| {
+        if !made {
+            made = got_through(&["up", before], point);
+        }
+        succeeded(&nslab(["up", before]).output().unwrap());
+        assert_converged(before, point);
         let ran = host.scratch().join("exec-ran");
         assert!(ran.exists(), "after point {point}: the node's command was not run");
         std::fs::remove_file(ran).unwrap();
-        down(host, point);
-    };
-    walk(lab, &["up", file], "NSLAB_TEST_CRASH_AT", || {}, was_killed, after);
+        if !changed {
+            changed = got_through(&["up", after], point);
+            succeeded(&nslab(["up", after]).output().unwrap());
+            assert_converged(after, point);
+        }
+        if !gone {
+            gone = got_through(&["down", "walk"], point);
+            succeeded(&nslab(["up", before]).output().unwrap());
+            assert_converged(before, point);
+            got_through(&["down", "walk"], point);
+        }
+        rest_of_down(host, point);
+        made && changed && gone
+    });
 }
 
+/// What is left of a change by `up` alone is what [`killed_anywhere_then_down`] has of it: for labs that are made like others.
 pub(crate) fn changing_up_killed_anywhere_then_down(lab: &WalkedLab) {
     let WalkedLab { host, before, after, .. } = lab;
-    let start = || succeeded(&nslab(["up", before]).output().unwrap());
-    walk(lab, &["up", after], "NSLAB_TEST_CRASH_AT", start, was_killed, |point| down(host, point));
+    lab.through_all_points(|point| {
+        succeeded(&nslab(["up", before]).output().unwrap());
+        let changed = got_through(&["up", after], point);
+        down(host, point);
+        changed
+    });
 }
 
+/// As [`killed_anywhere_then_up`], of the change alone.
 pub(crate) fn changing_up_killed_anywhere_then_up(lab: &WalkedLab) {
     let WalkedLab { host, before, after, .. } = lab;
-    let start = || succeeded(&nslab(["up", before]).output().unwrap());
-    let then = |point| {
+    lab.through_all_points(|point| {
+        succeeded(&nslab(["up", before]).output().unwrap());
+        let changed = got_through(&["up", after], point);
         succeeded(&nslab(["up", after]).output().unwrap());
         assert_converged(after, point);
         down(host, point);
-    };
-    walk(lab, &["up", after], "NSLAB_TEST_CRASH_AT", start, was_killed, then);
+        changed
+    });
 }
 
-pub(crate) fn down_killed_anywhere_then_down(lab: &WalkedLab) {
-    let WalkedLab { host, before: file, .. } = lab;
-    let start = || succeeded(&nslab(["up", file]).output().unwrap());
-    let then = |point| {
-        if Path::new("/run/nslab/labs/walk").exists() {
-            down(host, point);
-        } else {
-            let _ = nslab(["down", "--all"]).output().unwrap();
-            host.assert_as_it_was(&format!("after point {point} of down"));
-        }
-    };
-    walk(lab, &["down", "walk"], "NSLAB_TEST_CRASH_AT", start, was_killed, then);
+/// Whether nslab had no so many points, and came to its end; it was killed otherwise.
+fn got_through(arguments: &[&str], point: u32) -> bool {
+    let output = nslab(arguments).env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
+    let through = output.status.success();
+    if !through {
+        was_killed(&output, point);
+    }
+    through
 }
 
-pub(crate) fn down_killed_anywhere_then_up(lab: &WalkedLab) {
-    let WalkedLab { host, before: file, .. } = lab;
-    let start = || succeeded(&nslab(["up", file]).output().unwrap());
-    let then = |point| {
-        succeeded(&nslab(["up", file]).output().unwrap());
-        assert_converged(file, point);
+/// `down` after one that was killed, perhaps when the lab was gone and not yet what labs share.
+fn rest_of_down(host: &ThrowAwayHost, point: u32) {
+    if Path::new("/run/nslab/labs/walk").exists() {
         down(host, point);
-    };
-    walk(lab, &["down", "walk"], "NSLAB_TEST_CRASH_AT", start, was_killed, then);
+    } else {
+        let _ = nslab(["down", "--all"]).output().unwrap();
+        host.assert_as_it_was(&format!("after point {point} of down"));
+    }
 }
 
 /// A change that fails at its last step, and is killed while it is put back.

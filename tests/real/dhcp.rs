@@ -1,9 +1,6 @@
 //! Nodes that take their address by DHCP, of real servers: dnsmasq, and udhcpd, which lends for seconds.
 
-use crate::crash::{
-    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, down_killed_anywhere_then_up,
-    putting_back_killed_anywhere_then_up_or_down, up_killed_anywhere_then_down, up_killed_anywhere_then_up,
-};
+use crate::crash::{killed_anywhere_then_down, killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down};
 use crate::failure::{changing_up_that_fails_anywhere_puts_the_lab_back, up_that_fails_anywhere_leaves_nothing};
 use crate::interrupt::a_changing_up_interrupted_anywhere_puts_the_lab_back;
 use crate::support::run::{fails, json, ok, sh, text, write};
@@ -15,11 +12,8 @@ use std::time::{Duration, Instant};
 walks!(
     leased,
     |host| WalkedLab::leased(host),
-    up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
-    changing_up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_up,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     putting_back_killed_anywhere_then_up_or_down,
     up_that_fails_anywhere_leaves_nothing,
     changing_up_that_fails_anywhere_puts_the_lab_back,

@@ -1,9 +1,6 @@
 //! Labs of IPv6 alone, and routers that advertise themselves to hosts that configure themselves.
 
-use crate::crash::{
-    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, down_killed_anywhere_then_up,
-    putting_back_killed_anywhere_then_up_or_down, up_killed_anywhere_then_down, up_killed_anywhere_then_up,
-};
+use crate::crash::{killed_anywhere_then_down, killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down};
 use crate::failure::{changing_up_that_fails_anywhere_puts_the_lab_back, up_that_fails_anywhere_leaves_nothing};
 use crate::interrupt::a_changing_up_interrupted_anywhere_puts_the_lab_back;
 use crate::support::ovs::OpenVswitch;
@@ -16,11 +13,8 @@ use std::time::{Duration, Instant};
 walks!(
     advertised,
     |host| WalkedLab::advertised(host),
-    up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
-    changing_up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_up,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     putting_back_killed_anywhere_then_up_or_down,
     up_that_fails_anywhere_leaves_nothing,
     changing_up_that_fails_anywhere_puts_the_lab_back,

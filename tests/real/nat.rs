@@ -1,9 +1,6 @@
 //! Labs that reach the world through the machine, under its address.
 
-use crate::crash::{
-    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, down_killed_anywhere_then_up,
-    putting_back_killed_anywhere_then_up_or_down, up_killed_anywhere_then_down, up_killed_anywhere_then_up,
-};
+use crate::crash::{killed_anywhere_then_down, killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down};
 use crate::failure::{changing_up_that_fails_anywhere_puts_the_lab_back, up_that_fails_anywhere_leaves_nothing};
 use crate::support::outside::{FAR, FAR_NAME, FAR_V6, Outside, has_advertised_route};
 use crate::support::ovs::OpenVswitch;
@@ -16,11 +13,8 @@ use std::time::Duration;
 walks!(
     linux,
     |host| WalkedLab::nat(host),
-    up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
-    changing_up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_up,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     putting_back_killed_anywhere_then_up_or_down,
     up_that_fails_anywhere_leaves_nothing,
     changing_up_that_fails_anywhere_puts_the_lab_back
@@ -28,9 +22,8 @@ walks!(
 walks!(
     ovs,
     |host| WalkedLab::nat_on_ovs(host),
-    up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_up,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     changing_up_that_fails_anywhere_puts_the_lab_back
 );
 

@@ -2,9 +2,8 @@
 //! was in the end.
 
 use crate::crash::{
-    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, down_killed_anywhere_then_down,
-    down_killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down, up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
+    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, killed_anywhere_then_down,
+    killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down,
 };
 use crate::failure::{
     a_down_that_fails_anywhere_says_what_is_left_and_the_next_goes_on,
@@ -27,12 +26,8 @@ use std::time::{Duration, Instant};
 walks!(
     uplinked,
     |host| WalkedLab::uplinked(host),
-    up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
-    changing_up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_down,
-    down_killed_anywhere_then_up,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     putting_back_killed_anywhere_then_up_or_down,
     up_that_fails_anywhere_leaves_nothing,
     changing_up_that_fails_anywhere_puts_the_lab_back,

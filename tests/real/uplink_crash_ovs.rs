@@ -1,9 +1,8 @@
 //! What `uplink_crash` walks through, with a NIC that is a port of a switch of Open vSwitch.
 
 use crate::crash::{
-    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, down_killed_anywhere_then_down,
-    down_killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down, up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
+    changing_up_killed_anywhere_then_down, changing_up_killed_anywhere_then_up, killed_anywhere_then_down,
+    killed_anywhere_then_up, putting_back_killed_anywhere_then_up_or_down,
 };
 use crate::failure::{
     a_down_that_fails_anywhere_says_what_is_left_and_the_next_goes_on,
@@ -21,12 +20,8 @@ use crate::uplink_ovs;
 walks!(
     uplinked,
     |host| WalkedLab::uplinked_on_ovs(host).part(0, 4),
-    up_killed_anywhere_then_down,
-    up_killed_anywhere_then_up,
-    changing_up_killed_anywhere_then_down,
-    changing_up_killed_anywhere_then_up,
-    down_killed_anywhere_then_down,
-    down_killed_anywhere_then_up,
+    killed_anywhere_then_down,
+    killed_anywhere_then_up,
     putting_back_killed_anywhere_then_up_or_down,
     up_that_fails_anywhere_leaves_nothing,
     changing_up_that_fails_anywhere_puts_the_lab_back,

@@ -306,26 +306,3 @@ fn a_volume_goes_into_containers_that_run_and_out_again() {
         assert_eq!(seen_in("attached-to-two"), [] as [&str; 0]);
     });
 }
-
-#[test]
-fn wherever_the_last_volumes_removal_is_killed_nothing_is_left_in_the_end() {
-    ThrowAwayHost::run(|host| {
-        let before = host.as_it_is_now();
-        let with = write(host, "with.yaml", "name: matrix\nvolumes: {shared: {kind: tmpfs}}\nnodes: {a: }\n");
-        let without = write(host, "without.yaml", "name: matrix\nnodes: {a: }\n");
-        let mut last = 0;
-        for point in 1.. {
-            ok(&["up", &with]);
-            let killed = nslab(["up", &without]).env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
-            ok(&["up", &without]);
-            assert!(!Path::new("/run/nslab/labs/matrix/volumes").exists(), "point {point}");
-            ok(&["down"]);
-            last = point;
-            if killed.status.success() {
-                break;
-            }
-        }
-        assert!(last > 4, "only {last} points");
-        before.assert_as_it_was("after all");
-    });
-}

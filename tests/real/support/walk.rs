@@ -356,6 +356,12 @@ impl WalkedLab {
     pub(crate) fn points(&self, from: u32) -> impl Iterator<Item = u32> {
         (from..MOST_POINTS).filter(|point| point % self.one_of == self.which)
     }
+
+    /// Has `at` done for each point, until it says that what it ran has no so many.
+    pub(crate) fn through_all_points(&self, mut at: impl FnMut(u32) -> bool) {
+        let last = self.points(1).find(|point| at(*point)).expect("it comes to an end");
+        assert!(last > 10, "only {last} points: is the feature fault-injection on?");
+    }
 }
 
 /// Makes tests of functions that take a [`WalkedLab`]: each once with Linux bridges, and once with Open vSwitch; that in
