@@ -64,15 +64,18 @@ fn facts() -> (String, String) {
     (address_of_nic(), sh("ip route show dev eth0; ip -6 route show dev eth0 proto ra | sed 's/ expires.*//'"))
 }
 
-/// Waits until systemd-networkd has the NIC with what was on it.
+/// Waits until systemd-networkd has the NIC with what was on it. It need not stay so: what a router advertises next is
+/// configured anew, and for that moment the NIC is not.
 #[track_caller]
 fn assert_has_again<T: PartialEq + std::fmt::Debug>(before: &T, facts: impl Fn() -> T) {
     let begun = std::time::Instant::now();
-    while !(configured() && facts() == *before) && begun.elapsed() < SOON {
+    let mut last = (configured(), facts());
+    while !(last.0 && last.1 == *before) && begun.elapsed() < SOON {
         std::thread::sleep(Duration::from_millis(100));
+        last = (configured(), facts());
     }
     assert_eq!(
-        (configured(), &facts()),
+        (last.0, &last.1),
         (true, before),
         "{}{}",
         sh("networkctl --no-pager status eth0; ip addr; ip -6 route"),
