@@ -133,14 +133,13 @@ async fn run_group<E: Effects>(steps: Vec<(StepId, Op)>, effects: E, on_failure:
     done
 }
 
-/// One operation, between the points where the tests stop it. A test's failure comes once before the operation and
-/// once after it, because the kernel too may refuse at once or half-way.
+/// One operation, behind the point where the tests stop it: behind the last one, the journal has its own. A test's failure
+/// comes once before the operation and once after it, because the kernel too may refuse at once or half-way.
 async fn perform<E: Effects>(effects: &E, op: &Op, stop: &Stop) -> Result<(), EffectError> {
     fault::point(|| format!("before: {op}"));
     fault::chance()?;
     effects.perform(op, stop).await?;
     fault::chance()?;
-    fault::point(|| format!("after: {op}"));
     Ok(())
 }
 
@@ -195,7 +194,6 @@ async fn undo_group<E: Effects>(ops: Vec<Op>, effects: E) -> UndoReport {
             Ok(()) => report.undone += 1,
             Err(error) => report.failures.push((op.to_string(), error)),
         }
-        fault::point(|| format!("after undoing: {op}"));
     }
     report
 }

@@ -1,5 +1,4 @@
-//! A walk through the points at which `up` and `down` can be killed, with the kernel's datapath and VLANs. Every second one:
-//! this machine is slow, and each is walked through without them (tests/real/crash.rs).
+//! A walk through the points at which `up` and `down` can be killed, with the kernel's datapath and VLANs.
 
 use crate::support::ovs::OpenVswitch;
 use crate::support::run::{ok, write};
@@ -21,7 +20,7 @@ fn walk(host: &ThrowAwayHost, verb: &[&str], begin: impl Fn(), end: impl Fn()) {
     begin();
     let points = count(host, "point", verb);
     end();
-    for point in (1..=points).step_by(2) {
+    for point in 1..=points {
         begin();
         let output = nslab(verb).env("NSLAB_TEST_CRASH_AT", point.to_string()).output().unwrap();
         was_killed(&output, point);
