@@ -432,7 +432,7 @@ fn a_queue_holds_so_many_frames_and_no_more() {
         ok(&["up", &write(host, "lab.yaml", text)]);
         // Forty at once, of 1042 bytes each.
         let answered = || {
-            let said = sh("ip netns exec lab-a ping -q -c40 -l40 -s1000 -W2 10.0.0.2 || true");
+            let said = sh("ip netns exec lab-a timeout -s INT 60 ping -q -c40 -l40 -s1000 -W2 10.0.0.2 || true");
             let (head, _) = said.split_once(" received").unwrap_or_else(|| panic!("{said}"));
             head.rsplit(' ').next().unwrap().parse::<u32>().unwrap()
         };

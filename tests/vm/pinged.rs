@@ -14,8 +14,10 @@ pub(crate) struct Pinged {
     pub(crate) max_ms: f64,
 }
 
+/// Whose last answers don't come is stopped: the alarm by which ping(8) stops waiting for them may come the moment before it
+/// begins to, and then it waits for ever.
 pub(crate) fn pinged(netns: &str, address: &str, count: u32, options: &str) -> Pinged {
-    let said = sh(&format!("ip netns exec {netns} ping -q -c{count} {options} {address} || true"));
+    let said = sh(&format!("ip netns exec {netns} timeout -s INT 120 ping -q -c{count} {options} {address} || true"));
     let number = |before: &str| {
         let at = said.find(before).map(|at| said[..at].trim_end());
         at.and_then(|head| head.rsplit([' ', '+', '\n']).next()?.parse::<u32>().ok()).unwrap_or(0)
