@@ -6,6 +6,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+/// How long a process may take to become another program, on a machine that has much else to do.
+const BECOMING: Duration = Duration::from_secs(1);
 
 /// What /proc/PID/stat says of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +55,31 @@ pub(crate) fn started_ticks(pid: i32) -> Option<u64> {
     Stat::of_living(pid).map(|stat| stat.started_ticks)
 }
 
+/// The command line of a process; empty where it is none, or has ended.
+pub(crate) fn words_of(pid: i32) -> Vec<String> {
+    let text = started_with(pid, "cmdline");
+    let words = text.strip_suffix(b"\0").unwrap_or(&text).split(|byte| *byte == 0);
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
+/// Whether a process was started with this `NAME=value` in its environment.
+pub(crate) fn has_environment(pid: i32, entry: &str) -> bool {
+    started_with(pid, "environ").split(|byte| *byte == 0).any(|there| there == entry.as_bytes())
+}
+
+/// A file of /proc/PID on what a program was started with. A process that becomes another program has nothing there for a
+/// moment, and is there all the same (get_mm_cmdline() and environ_read() in fs/proc/base.c).
+fn started_with(pid: i32, file: &str) -> Vec<u8> {
+    let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    // The kernel's own run no program, and those that have ended do no more.
+    let has_program = || fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+    let begun = Instant::now();
+    while read("cmdline").is_empty() && has_program() && begun.elapsed() < BECOMING {
+        std::thread::yield_now();
+    }
+    read(file)
+}
+
 /// The calling process and its ancestors.
 pub(crate) fn own_line() -> BTreeSet<i32> {
     let mut line = BTreeSet::new();
@@ -86,6 +115,7 @@ fn boot_offset_s(offsets: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::process::Command;
 
     #[test]
     fn the_kernels_line_is_read() {
@@ -95,6 +125,33 @@ mod tests {
         let own = Stat::of_living(std::process::id().cast_signed()).unwrap();
         assert_eq!(own.parent, std::os::unix::process::parent_id().cast_signed());
         assert!(!shows_others());
+    }
+
+    /// A child is there when it has its memory, and has what it was started with a moment later.
+    #[test]
+    fn a_process_has_its_words_from_its_first_moment_on() {
+        for round in 0..200 {
+            let mut child = Command::new("sleep").arg("1000").env("OF", "TEST").spawn().unwrap();
+            let pid = child.id().cast_signed();
+            let there =
+                if round % 2 == 0 { words_of(pid) == ["sleep", "1000"] } else { has_environment(pid, "OF=TEST") };
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(there, "round {round}");
+        }
+    }
+
+    #[test]
+    fn who_has_ended_has_no_words_and_is_not_waited_for() {
+        use nix::sys::wait::{Id, WaitPidFlag, waitid};
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let ended = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(nix::unistd::Pid::from_raw(pid)), ended).unwrap();
+        let begun = Instant::now();
+        assert_eq!(words_of(pid), [""]);
+        assert!(begun.elapsed() < BECOMING / 2);
+        child.wait().unwrap();
     }
 
     #[test]

@@ -82,12 +82,6 @@ fn netns_inodes(pid: i32) -> HashSet<u64> {
     threads.filter_map(|thread| inode(thread.ok()?)).collect()
 }
 
-/// Whether a process was started with this `NAME=value` in its environment.
-pub(super) fn has_environment(pid: i32, entry: &str) -> bool {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|there| there == entry.as_bytes())
-}
-
 /// Whether a thread of a process is in the network namespace with this inode.
 pub(super) fn is_in_netns(pid: i32, inode: u64) -> bool {
     netns_inodes(pid).contains(&inode)

@@ -106,7 +106,7 @@ impl Host {
             let running =
                 Processes::scan().map_err(|source| HostError::File { action: "read", path: "/proc".into(), source })?;
             let found = running.in_netns(inode).iter().copied();
-            let found: Vec<i32> = found.filter(|pid| processes::has_environment(*pid, &entry)).collect();
+            let found: Vec<i32> = found.filter(|pid| process::has_environment(*pid, &entry)).collect();
             Ok(Some((name, inode, found)))
         };
         if let Some((name, inode, pids)) = self.job(find).await? {

@@ -2,10 +2,11 @@
 
 use super::{KINDS, Kind, READY};
 use crate::fault;
+use crate::process::words_of;
 use std::io;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 
@@ -19,27 +20,6 @@ pub(super) fn prepare() {
 /// Whether [`become_helper`](super::become_helper) was called.
 pub(in crate::host) fn is_prepared() -> bool {
     BECOMES_HELPER.load(Ordering::Relaxed)
-}
-
-/// How long a process may take to become another program, on a machine that has much else to do.
-const BECOMING: Duration = Duration::from_secs(1);
-
-/// The command line of a process; empty where it is none, or has ended.
-pub(in crate::host) fn words_of(pid: i32) -> Vec<String> {
-    let read = || std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let (mut text, begun) = (read(), Instant::now());
-    // One that becomes another program has none for a moment, and is there all the same (get_mm_cmdline() in fs/proc/base.c).
-    while text.is_empty() && has_program(pid) && begun.elapsed() < BECOMING {
-        std::thread::yield_now();
-        text = read();
-    }
-    let words = text.strip_suffix(b"\0").unwrap_or(&text).split(|byte| *byte == 0);
-    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
-}
-
-/// Whether a process runs a program: the kernel's own don't, and those that have ended do no more.
-fn has_program(pid: i32) -> bool {
-    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok()
 }
 
 /// Whether a process is a helper, or about to become one.
@@ -98,38 +78,4 @@ pub(in crate::host) fn exec(kind: Kind, netns: &str, arguments: &[String]) -> io
     command.arg0("nslab").args([kind.verb, netns]).args(arguments).env_clear().current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Err(command.exec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::words_of;
-    use std::process::Command;
-
-    /// A child is there when it has its memory, and has its command line a moment later.
-    #[test]
-    fn a_process_has_its_words_from_its_first_moment_on() {
-        for round in 0..200 {
-            let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-            let words = words_of(child.id().cast_signed());
-            child.kill().unwrap();
-            child.wait().unwrap();
-            assert_eq!(words, ["sleep", "1000"], "round {round}");
-        }
-    }
-
-    #[test]
-    fn who_has_ended_has_no_words() {
-        let mut child = Command::new("true").spawn().unwrap();
-        let pid = child.id().cast_signed();
-        // Not waited for: it has left its number, and no more.
-        nix::sys::wait::waitid(
-            nix::sys::wait::Id::Pid(nix::unistd::Pid::from_raw(pid)),
-            nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT,
-        )
-        .unwrap();
-        let begun = std::time::Instant::now();
-        assert_eq!(words_of(pid), [""]);
-        assert!(begun.elapsed() < super::BECOMING / 2, "it was waited for what does not come");
-        child.wait().unwrap();
-    }
 }

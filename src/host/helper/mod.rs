@@ -12,7 +12,7 @@ mod ending;
 pub(super) use alone::{
     HelperError, hold_back_sessions_end, keep_capabilities, leave_what_was_inherited, outlive_sessions, said_ready,
 };
-pub(super) use begin::{arguments_of, exec, has_begun, is_helper, is_one, is_prepared, spawn, words_of};
+pub(super) use begin::{arguments_of, exec, has_begun, is_helper, is_one, is_prepared, spawn};
 pub(super) use ending::{Ending, LOOKING};
 
 use super::{advertiser, leaseholder, uplink};

@@ -8,6 +8,7 @@ use crate::host::netns::{self, PinFile};
 use crate::host::processes::{self, Processes};
 use crate::host::{HostError, PIN_DIRECTORY, dhcp, helper};
 use crate::model::{DhcpClient, IfName, Leased, PinName};
+use crate::process::words_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
@@ -25,7 +26,7 @@ fn held(pid: i32, netns: &str) -> Option<Leased> {
 fn is_for(pid: i32, interface: &IfName) -> bool {
     let interface_of = |word: &String| word.split_once('=').map(|(name, _)| name.to_owned());
     helper::is_one(KIND, pid)
-        && helper::words_of(pid).get(3).and_then(interface_of).is_none_or(|name| name == interface.as_str())
+        && words_of(pid).get(3).and_then(interface_of).is_none_or(|name| name == interface.as_str())
 }
 
 fn scan() -> Result<Processes, HostError> {

@@ -6,10 +6,9 @@
 use super::{ManagerError, command_line, wait_for};
 use crate::host::HostError;
 use crate::host::error::FileContext;
-use crate::host::helper::words_of;
 use crate::host::processes::Processes;
 use crate::model::{ClientProcess, Holder, IfName};
-use crate::process::Stat;
+use crate::process::{Stat, words_of};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::io;
 use std::path::Path;

@@ -11,6 +11,7 @@ use crate::host::facade::Host;
 use crate::host::helper::{self, HelperError, Kind};
 use crate::host::processes::{self, Held};
 use crate::model::Uplink;
+use crate::process::words_of;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -125,12 +126,12 @@ pub(super) fn running(of: &Uplink) -> Result<Running, HostError> {
 /// Whether a process is for this uplink, in the network namespace with this inode.
 fn is_for(of: &Uplink, pid: i32, inode: u64) -> bool {
     let directory = of.directory.to_string_lossy();
-    helper::words_of(pid).get(3).is_some_and(|word| *word == directory) && processes::is_in_netns(pid, inode)
+    words_of(pid).get(3).is_some_and(|word| *word == directory) && processes::is_in_netns(pid, inode)
 }
 
 /// The keeper that a watcher watches over; `None` for every other process.
 fn watched_by(watcher: i32) -> Option<i32> {
-    helper::words_of(watcher).get(4)?.parse().ok()
+    words_of(watcher).get(4)?.parse().ok()
 }
 
 pub(super) fn own_inode() -> Result<u64, HostError> {
