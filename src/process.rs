@@ -73,11 +73,17 @@ fn started_with(pid: i32, file: &str) -> Vec<u8> {
     let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     // The kernel's own run no program, and those that have ended do no more.
     let has_program = || fs::read_link(format!("/proc/{pid}/exe")).is_ok();
-    let begun = Instant::now();
-    while read("cmdline").is_empty() && has_program() && begun.elapsed() < BECOMING {
+    let (mut text, begun) = (read(file), Instant::now());
+    while text.is_empty() && has_program() && begun.elapsed() < BECOMING {
+        // Looked at before the file is read again: who has words by then has all the rest, of which there may be none.
+        let is_becoming = read("cmdline").is_empty();
+        text = read(file);
+        if !is_becoming {
+            break;
+        }
         std::thread::yield_now();
     }
-    read(file)
+    text
 }
 
 /// The calling process and its ancestors.
