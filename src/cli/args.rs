@@ -24,28 +24,24 @@ pub(crate) struct Arguments {
     pub(crate) verb: Verb,
 }
 
-/// The same where the verb is `launch`: the others need not be made for it, which takes longer than the container.
+/// The same where the verb is `launch`, as a command of its own: the others need not be made for it, which takes longer than the
+/// container.
 #[derive(Debug, Parser)]
-#[command(name = "nslab")]
 struct LaunchOnly {
     #[command(flatten)]
     global: Global,
-    #[command(subcommand)]
-    verb: LaunchVerb,
-}
-
-#[derive(Debug, Subcommand)]
-enum LaunchVerb {
-    Launch(Box<LaunchArguments>),
+    #[command(flatten)]
+    launch: LaunchArguments,
 }
 
 impl Arguments {
     /// The command line of the process; where there is something wrong with it, this says so and ends the process.
     pub(crate) fn of_process() -> Self {
-        if std::env::args_os().nth(1).is_some_and(|verb| verb == "launch")
-            && let Ok(LaunchOnly { global, verb: LaunchVerb::Launch(arguments) }) = LaunchOnly::try_parse()
+        let mut words = std::env::args_os().skip(1).peekable();
+        if words.peek().is_some_and(|verb| verb == "launch")
+            && let Ok(LaunchOnly { global, launch }) = LaunchOnly::try_parse_from(words)
         {
-            return Self { global, verb: Verb::Launch(arguments) };
+            return Self { global, verb: Verb::Launch(Box::new(launch)) };
         }
         // Whatever is to be said of it, is said by who knows all verbs.
         Self::parse()
