@@ -228,7 +228,7 @@ fn a_filter_is_short_and_every_way_through_it_is_shorter() {
     for capabilities in sets() {
         for abis in [X86, ARM] {
             let program = with(abis, &capabilities);
-            assert!(program.len() < 600, "{} instructions", program.len());
+            assert!(program.len() < 300, "{} instructions", program.len());
             for abi in abis {
                 let longest = (0..600).map(|number| run(&program, Data::of(*abi, number, [0; 6])).1).max().unwrap();
                 assert!(longest < 24, "{longest} of {} instructions", program.len());
