@@ -4,6 +4,7 @@
 use super::failure::{During, Failure, Step};
 use nix::errno::Errno;
 use std::fs::File;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 
 /// What there is to be read in place of them.
@@ -16,8 +17,10 @@ const NAME: &[u8] = b"nslab";
 /// When it can't.
 pub(super) fn hide() -> Result<(), Failure> {
     let hide = || Step::of("hide the launcher's arguments from the container");
-    let status = std::fs::read_to_string("/proc/self/stat").during(hide)?;
-    let (start, length) = place(&status).ok_or(Errno::EBADMSG).during(hide)?;
+    // At once: it is made anew for each part that is read.
+    let mut status = [0; 1024];
+    let read = File::open("/proc/self/stat").and_then(|mut file| file.read(&mut status)).during(hide)?;
+    let (start, length) = place(&String::from_utf8_lossy(&status[..read])).ok_or(Errno::EBADMSG).during(hide)?;
     let mut bytes = vec![0; length];
     let shown = NAME.len().min(length.saturating_sub(1)); // a last byte that is none would show the environment, too
     bytes[..shown].copy_from_slice(&NAME[..shown]);
