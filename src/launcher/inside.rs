@@ -9,8 +9,7 @@ use super::known::Known;
 use super::launch::Output;
 use super::reaper::{Reaper, Recording};
 use super::springboard::Springboard;
-use super::sys::{self, Doubled};
-use super::{arguments, command, maps, namespaces, reaper, refusal, rights};
+use super::{arguments, command, maps, namespaces, reaper, refusal, rights, sys};
 use crate::model::container::{NetworkOf, Root};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
@@ -153,29 +152,24 @@ fn set_up(known: &Known<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Forks the command, and returns once it runs.
+/// Starts the command, and returns once it runs.
 fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
     // Closed by the program that is executed: then there is nothing to be read from it.
     let (sink, source) = super::handshake::pair()?;
     let limits = &known.launch.container.limits;
-    match sys::fork().map_err(|errno| refusal::of_fork(limits, errno).failed()(errno))? {
-        Doubled::Child => {
-            drop(sink);
-            let failure = match at("in the command's process").and_then(|()| reaper.equip_payload()) {
-                Ok(()) => become_payload(known, known.springboard.as_ref(), source.as_fd()),
-                Err(failure) => failure,
-            };
-            let code = failure.exit_code();
-            let _ = source.say(&failure, None); // nobody else could be told
-            sys::exit(code);
-        }
-        Doubled::Parent(payload) => {
-            drop(source);
-            match sink.hear_of_command(|errno| known.command.refused(errno))? {
-                Some(failure) => Err(failure),
-                None => Ok(payload),
-            }
-        }
+    let payload = sys::spawn(|| {
+        let failure = match at("in the command's process").and_then(|()| reaper.equip_payload()) {
+            Ok(()) => become_payload(known, known.springboard.as_ref(), source.as_fd()),
+            Err(failure) => failure,
+        };
+        let _ = source.say(&failure, None); // nobody else could be told
+        failure.exit_code()
+    });
+    let payload = payload.map_err(|errno| refusal::of_fork(limits, errno).failed()(errno))?;
+    drop(source);
+    match sink.hear_of_command(|errno| known.command.refused(errno))? {
+        Some(failure) => Err(failure),
+        None => Ok(payload),
     }
 }
 
