@@ -23,6 +23,7 @@ pub mod image;
 mod lab;
 pub mod launcher;
 pub mod model;
+mod name_service;
 pub mod observe;
 pub mod observed;
 pub mod plan;

@@ -69,6 +69,7 @@ pub(super) fn write(pid: Pid, maps: &UserMaps) -> Result<(), Failure> {
 /// Root inside is the caller, and the others follow as far as he is allowed.
 fn caller_is_root(sort: Sort, own: u32) -> Vec<IdMap> {
     let mut map = vec![IdMap { inside: 0, outside: own, length: 1 }];
+    crate::name_service::without_libraries();
     let name = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
     let text = fs::read_to_string(sort.allowed).unwrap_or_default();
     let mut inside = 1_u32;

@@ -306,6 +306,27 @@ fn the_servers_probes_are_answered() {
     });
 }
 
+// Linked otherwise, nslab asks whom /etc/nsswitch.conf names, and nobody else.
+#[cfg(target_feature = "crt-static")]
+#[test]
+fn a_server_is_found_by_its_name_whoever_else_the_machine_would_ask_for_it() {
+    ThrowAwayHost::run(|host| {
+        let mut ovs = OpenVswitch::database(host);
+        ovs.kill_server();
+        ovs.start_server(&["--remote=ptcp:16642:127.0.0.1"]);
+        let at = host.scratch().display().to_string();
+        for (file, line) in [("hosts", "127.0.0.1 database"), ("nsswitch.conf", "hosts: nobody")] {
+            host.sh(&format!("echo '{line}' > {at}/{file}; mount --bind {at}/{file} /etc/{file}"));
+        }
+        let target: Target = "tcp:database:16642".parse().unwrap();
+        host.block_on(async {
+            let client = Client::connect(&target, &ConnectOptions::default()).await.unwrap();
+            assert!(client.list_dbs().await.unwrap().contains(&DATABASE.to_owned()));
+        });
+        host.sh("umount /etc/nsswitch.conf /etc/hosts");
+    });
+}
+
 #[test]
 fn tls_wants_certificates_of_the_same_authority() {
     ThrowAwayHost::run(|host| {

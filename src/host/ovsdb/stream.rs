@@ -43,6 +43,7 @@ async fn open(target: &Target, tls: Option<&TlsFiles>) -> Result<Connected, Ovsd
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    crate::name_service::without_libraries();
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?; // requests are small, and each is waited for
     Ok(stream)

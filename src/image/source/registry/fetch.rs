@@ -52,6 +52,7 @@ impl<'a> Fetch<'a> {
         patience: Duration,
         making: &'a Making<'a>,
     ) -> Result<Self, ImageError> {
+        crate::name_service::without_libraries();
         // Where another one was chosen before, that does as well.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
         let is_here = is_here(reference.registry());
