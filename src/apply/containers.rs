@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// How long the launcher may take to say that the container's command runs, or why not. What it waits for itself, a systemd that
 /// makes a scope, has less.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The longest answer of the launcher's, in bytes: what a pipe takes at once.
 const LONGEST_ANSWER: usize = 4096;

@@ -40,7 +40,7 @@ pub(crate) enum Sort {
 /// Processes' time is counted in hundredths of a second where no cgroup counts it.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-const LONGEST: Duration = Duration::from_secs(86_400);
+const LONGEST: Duration = Duration::from_hours(24);
 
 fn interval(text: &str) -> Result<Duration, String> {
     let interval = super::args::duration(text)?;

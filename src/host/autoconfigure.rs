@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How long it may take. A spanning tree with the standard's own times keeps a port from forwarding for 30 s.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How long an answer to a solicitation is waited for at first, and at most; the time doubles. The standard lets a host ask
 /// every four seconds (RFC 4861 section 6.3.7), for the sake of networks that many hosts join at once.

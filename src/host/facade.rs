@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the kernel may take to clean up after namespaces. A thousand take it less than a second.
-const CLEANUP: Duration = Duration::from_secs(60);
+const CLEANUP: Duration = Duration::from_mins(1);
 
 /// The machine. Cloning is cheap and shares the pool.
 #[derive(Clone, Default)]

@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn who_ends_when_asked_is_not_killed_and_who_does_not_is() {
         let (mut child, of) = running("echo; exec sleep 1000");
-        stop(&of, None, Duration::from_secs(60)).unwrap();
+        stop(&of, None, Duration::from_mins(1)).unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(15));
         let (mut child, of) = running("trap '' TERM; echo; exec sleep 1000");
         stop(&of, None, Duration::ZERO).unwrap();

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long a command waits for another one that is changing the same lab.
-const LOCK_DEADLINE: Duration = Duration::from_secs(120);
+const LOCK_DEADLINE: Duration = Duration::from_mins(2);
 
 /// A lab as it was last brought up to the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Work for a processor, of which it has half at most, since other tests want some too; and something to write.
 const BUSY: &str = "while :; do :; done & while :; do dd if=/dev/zero of=/written bs=64k count=16 conv=fsync; done";

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 /// Takes as much memory as it is told, and there is no Python.
 const EAT: &str = "dd if=/dev/zero of=/dev/null bs=200M count=1";

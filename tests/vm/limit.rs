@@ -5,7 +5,7 @@ use crate::support::run::{json, ok, sh};
 use crate::support::wait_until;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 const LAB: &str = "
 name: matrix

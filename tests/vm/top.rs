@@ -6,7 +6,7 @@ use crate::support::wait_until;
 use serde_json::Value;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_mins(2);
 
 const LAB: &str = "
 name: matrix

@@ -12,7 +12,7 @@ use crate::support::{ThrowAwayHost, wait_until};
 use std::time::{Duration, Instant};
 
 /// What the kernel does by itself takes its time here.
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 const LAB: &str = "
 name: lab

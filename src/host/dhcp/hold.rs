@@ -21,7 +21,7 @@ const RENEWING: Duration = Duration::from_secs(3);
 const REBINDING: Duration = Duration::from_secs(9);
 
 /// How soon it is asked again at the soonest (RFC 2131 section 4.4.5), unless the lease or its T1 ends before.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// How long it is asked for any lease before it is looked whether the interface is still there. In the first round it is
 /// asked three times; later ones begin anew with short times.

@@ -30,7 +30,7 @@ pub struct ConnectOptions {
 impl Default for ConnectOptions {
     /// No certificates, five seconds to connect, sixty for a request.
     fn default() -> Self {
-        Self { tls: None, connect_timeout: Duration::from_secs(5), request_timeout: Duration::from_secs(60) }
+        Self { tls: None, connect_timeout: Duration::from_secs(5), request_timeout: Duration::from_mins(1) }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// How long an answer may take.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_mins(1);
 
 /// The machine asks a number, the street says it back, and so on; a lost or wrong one is a failure.
 pub(crate) struct Conversation {

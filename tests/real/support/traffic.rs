@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a connection may make no progress at all.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK: Duration = Duration::from_mins(1);
 
 /// Does something in a thread that is in a node's namespace.
 fn inside<T: Send + 'static>(netns: &str, work: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {

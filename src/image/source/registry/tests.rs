@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 
 /// As long as no test takes.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 /// What comes of asking a registry for an image which answers a path so.
 fn asked(answer: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static) -> Result<Made, ImageError> {
