@@ -5,6 +5,7 @@ use super::root;
 use super::springboard::Springboard;
 use crate::model::container::{Container, Root, User};
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::{FileStat, SFlag, stat};
 use nix::unistd::{AccessFlags, access};
 use rustix::fs::{Mode, OFlags};
@@ -50,16 +51,20 @@ impl Prepared {
         Ok(Self { words, environment: entries.collect::<Result<_, _>>()?, path })
     }
 
-    /// Becomes the command, by way of the springboard where one is given, which reports to this file.
+    /// Becomes the command, by way of the springboard where one is given, which reports to this file. `mask` is what signals it is
+    /// to have blocked: they are unblocked last, when there is nothing left of which half could be done.
     ///
     /// # Errors
     /// Always when it returns: that of the program that was found, or that there is none.
-    pub(super) fn execute(&self, springboard: Option<(&Springboard, BorrowedFd<'_>)>) -> Failure {
+    pub(super) fn execute(&self, mask: &SigSet, springboard: Option<(&Springboard, BorrowedFd<'_>)>) -> Failure {
         let Self { words, environment, .. } = self;
         let path = match self.find() {
             Ok(path) => path,
             Err(errno) => return self.refused(errno),
         };
+        if let Err(errno) = sigprocmask(SigmaskHow::SIG_SETMASK, Some(mask), None) {
+            return Step::of("unblock signals").failed()(errno);
+        }
         let executed = match springboard {
             None => nix::unistd::execve(&path, words, environment),
             Some((springboard, report)) => match springboard.execute(&path, words, environment, report) {

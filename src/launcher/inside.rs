@@ -9,11 +9,12 @@ use super::known::Known;
 use super::launch::Output;
 use super::reaper::{Reaper, Recording};
 use super::springboard::Springboard;
-use super::{arguments, command, maps, namespaces, reaper, refusal, rights, sys};
-use crate::model::container::{NetworkOf, Root};
+use super::sys::{self, Memory};
+use super::{arguments, command, maps, namespaces, reaper, refusal, rights};
+use crate::model::container::{NetworkOf, Root, User};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
-use nix::sys::signal::{SigmaskHow, Signal, sigprocmask};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
@@ -157,7 +158,12 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
     // Closed by the program that is executed: then there is nothing to be read from it.
     let (sink, source) = super::handshake::pair()?;
     let limits = &known.launch.container.limits;
-    let payload = sys::spawn(|| {
+    // Whose user changes can be looked into for a moment where fs.suid_dumpable says so (proc_sys_fs(5)).
+    let memory = match known.launch.container.user {
+        User::Callers => Memory::Borrowed,
+        User::Ids { .. } => Memory::Own,
+    };
+    let payload = sys::spawn(memory, || {
         let failure = match at("in the command's process").and_then(|()| reaper.equip_payload()) {
             Ok(()) => become_payload(known, known.springboard.as_ref(), source.as_fd()),
             Err(failure) => failure,
@@ -176,7 +182,7 @@ fn start_payload(known: &Known<'_>, reaper: &Reaper) -> Result<Pid, Failure> {
 /// Gives up what the command is not to have, and becomes it; returns only where that fails, which is to be said by `report`.
 fn become_payload(known: &Known<'_>, springboard: Option<&Springboard>, report: BorrowedFd<'_>) -> Failure {
     match close_others(springboard, report).and_then(|()| prepare_payload(known)) {
-        Ok(()) => known.command.execute(springboard.map(|springboard| (springboard, report))),
+        Ok(()) => known.command.execute(&known.mask, springboard.map(|springboard| (springboard, report))),
         Err(failure) => failure,
     }
 }
@@ -198,7 +204,6 @@ fn close_others(springboard: Option<&Springboard>, report: BorrowedFd<'_>) -> Re
 fn prepare_payload(known: &Known<'_>) -> Result<(), Failure> {
     command::enter_directory(&known.launch.container)?;
     sys::default_sigpipe().during(|| Step::of("have SIGPIPE end the command"))?;
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&known.mask), None).during(|| Step::of("unblock signals"))?;
     known.rights.confine_payload()?;
     at("without the command's rights")
 }

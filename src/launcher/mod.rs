@@ -7,7 +7,7 @@
 //! nslab ── is, or executes itself, sealed, as ─── outside    prepares: network, cgroup, maps, files
 //!                                                   │ clone3
 //!                                                 inside     process 1: mounts, pivots; then the reaper
-//!                                                   │ fork
+//!                                                   │ clone
 //!                                                 payload    gives up rights, executes the command, by the springboard
 //!                                                            where nslab was not sealed (`seal`)
 //! ```

@@ -79,21 +79,37 @@ pub(super) fn fork() -> Result<Doubled<Pid>, Errno> {
     }
 }
 
-/// How much of a stack who becomes a command needs: with what debug builds take, a tenth of it.
+/// What a child does its work in until it executes something else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Memory {
+    /// A copy of the caller's.
+    Own,
+    /// The caller's itself (CLONE_VM), which takes a third of the time.
+    Borrowed,
+}
+
+/// How much of a stack a child gets: many times what it needs.
 const STACK: usize = 256 * 1024;
 
-/// Starts a child that is to execute something else, and goes on when it has, or has ended; what `child` returns, it ends with. It
-/// has the memory of the calling process (CLONE_VM) and not a copy, which takes a third of the time of fork(2) and spares the
-/// kernel the end of the copy.
+/// Starts a child that is to execute something else, and goes on when it has, or has ended. What `child` returns, it ends with.
+///
+/// With borrowed memory it must be nobody else than the caller is: who may look into it, looks into both. What it keeps of the
+/// memory that it has asked for is the caller's, who never gives that back.
 ///
 /// To be called by processes that never had a second thread.
-pub(super) fn spawn(mut child: impl FnMut() -> u8) -> Result<Pid, Errno> {
+pub(super) fn spawn(memory: Memory, child: impl Fn() -> u8) -> Result<Pid, Errno> {
+    let flags = match memory {
+        Memory::Own => CloneFlags::CLONE_VFORK,
+        Memory::Borrowed => CloneFlags::CLONE_VFORK | CloneFlags::CLONE_VM,
+    };
     let mut stack = vec![0; STACK];
-    let run = Box::new(move || exit(child()));
-    // SAFETY: the calling process does nothing until the child has memory of its own, or is no more (CLONE_VFORK), so that nobody else
-    // reads or writes while it does. It has a stack of its own, and much more of it than it needs. It leaves that by
-    // execve(2) or _exit(2) alone: nothing is dropped twice.
-    unsafe { sched::clone(run, &mut stack, CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK, Some(libc::SIGCHLD)) }
+    let run = Box::new(|| exit(child()));
+    // SAFETY: the caller does nothing until the child has memory of its own, or is no more (CLONE_VFORK), so that nobody else reads or
+    // writes while it does. It leaves its stack by execve(2) or _exit(2) alone, and nothing is dropped twice. Nobody can end it
+    // while it changes what the heap is made of but by SIGKILL, since signals stay blocked: who does that wants all of it gone.
+    let pid = unsafe { sched::clone(run, &mut stack, flags, Some(libc::SIGCHLD)) };
+    debug_assert!(stack[..STACK / 2].iter().all(|byte| *byte == 0), "a stack of {STACK} bytes is too small");
+    pid
 }
 
 /// Closes all files but the standard ones and these (close_range(2), from Linux 5.9 on).

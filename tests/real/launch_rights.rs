@@ -1,7 +1,7 @@
 //! What a container may do: its capabilities, its user, the system calls that it may make. Each refusal is shown to be no more
 //! than that by a container that is privileged.
 
-use crate::support::rootfs::{RootFs, program_i386, program_x86_64};
+use crate::support::rootfs::{RootFs, busybox, program_i386, program_x86_64};
 use crate::support::run::{ok, sh, text};
 use crate::support::{ThrowAwayHost, nslab, wait_until};
 use std::collections::BTreeMap;
@@ -294,5 +294,35 @@ fn a_command_of_another_user_ends_with_its_launcher() {
         launcher.kill().unwrap();
         launcher.wait().unwrap();
         wait_until("the command has ended", PATIENCE, || !std::fs::exists(format!("/proc/{command}")).unwrap());
+    });
+}
+
+/// Whether two processes have the same memory (kcmp(2), KCMP_VM).
+fn have_the_same_memory(one: &str, other: &str) -> bool {
+    sh(&format!("python3 -c 'import ctypes; print(ctypes.CDLL(None).syscall(312, {one}, {other}, 1, 0, 0))'")) == "0\n"
+}
+
+/// Where fs.suid_dumpable is 1, others may look into who has become their user: he is to have nothing of process 1's.
+#[test]
+fn who_is_to_be_another_user_has_memory_of_its_own() {
+    ThrowAwayHost::run(|host| {
+        let root = busybox(host, "root");
+        for (options, is_same) in [(&[][..], true), (&["--user", "4242"], false)] {
+            let mut launch = nslab(["launch", "--rootfs", &root]);
+            launch.args(options).args(["--", "true"]).stdin(Stdio::null()).stderr(Stdio::null());
+            let mut launcher = launch.env("NSLAB_TEST_HANG_AT", "without the command's rights").spawn().unwrap();
+            let child =
+                |of: &str| sh(&format!("cat /proc/{of}/task/{of}/children 2> /dev/null || true")).trim().to_owned();
+            let (mut init, mut payload) = (String::new(), String::new());
+            wait_until("the command's process has given up its rights", PATIENCE, || {
+                init = child(&launcher.id().to_string());
+                payload = child(&init);
+                let status = sh(&format!("cat /proc/{payload}/status 2> /dev/null || true"));
+                status.contains("Seccomp:\t2\n")
+            });
+            assert_eq!(have_the_same_memory(&init, &payload), is_same, "{options:?}");
+            sh(&format!("kill -KILL {init}"));
+            assert_eq!(launcher.wait().unwrap().code(), Some(137));
+        }
     });
 }

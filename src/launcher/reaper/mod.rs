@@ -49,7 +49,7 @@ pub(super) struct Reaper {
 }
 
 impl Reaper {
-    /// Receives signals from now on, and makes what the command is to have for standard files. To be called before the fork, by a
+    /// Receives signals from now on, and makes what the command is to have for standard files. To be called before the command's process is there, by a
     /// process whose root is in its place.
     pub(super) fn prepare(
         launch: &Launch,

@@ -83,10 +83,10 @@ impl Prepared {
     }
 
     /// Makes of this process, the container's first, one that is of no use to whoever takes it over: it ends others, collects
-    /// what they leave, and reads and writes files that are open. To be called when it has forked the command, and does
+    /// what they leave, and reads and writes files that are open. To be called when it has started the command, and does
     /// nothing else any more.
     ///
-    /// It is [not to be looked into](undumpable) from before the fork on.
+    /// It is [not to be looked into](undumpable) from before the command is started on.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -112,7 +112,7 @@ impl Prepared {
 }
 
 /// Has others not look into this process's memory, open files and executable (PR_SET_DUMPABLE), nor into those of the
-/// processes that it forks until they execute something; but for who has CAP_SYS_PTRACE where nslab was started. Nor can it
+/// processes that it starts until they execute something; but for who has CAP_SYS_PTRACE where nslab was started. Nor can it
 /// open its own files in /proc/self afterwards, where it is not root of the machine.
 pub(super) fn undumpable() -> Result<(), Failure> {
     nix::sys::prctl::set_dumpable(false).during(|| Step::of("keep others from looking into the process"))
