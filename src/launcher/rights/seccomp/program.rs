@@ -1,7 +1,7 @@
 //! A filter as the kernel takes it: a classic BPF program over struct seccomp_data (seccomp(2), linux/filter.h).
 //!
 //! The calls' numbers are searched by halves, neighbours of the same fate are one range, and ranges of the same fate share the
-//! instructions that decide it: some 220 for two architectures, of which a call takes 23 at most. seccompiler's own compiler makes
+//! instructions that decide it: some 220 for two architectures, of which a call takes 18 at most. seccompiler's own compiler makes
 //! a list of 1500 for x86-64 alone, of which a call takes 700: the kernel translates all of it when it is set, and runs it once
 //! for each call that there is, and again for each call that is not allowed whatever its arguments.
 
@@ -43,23 +43,29 @@ impl Abi {
 }
 
 /// All numbers from this one on, up to the next range.
-#[derive(Clone, Copy)]
-struct Range {
-    from: u32,
-    verdict: Verdict,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    pub(super) from: u32,
+    pub(super) verdict: Verdict,
 }
 
 /// The filter for a machine on which programs of these sorts run, and a container with these capabilities. Whatever comes by
 /// another way is killed.
 pub(super) fn compile(abis: &[Abi], has: impl Fn(Capability) -> bool) -> BpfProgram {
+    let parts: Vec<_> = abis.iter().map(|abi| (abi.architecture(), ranges(*abi, &has))).collect();
+    program(&parts)
+}
+
+/// The filter that does with the calls of each architecture what its ranges say, the first of which begins with 0.
+pub(super) fn program(parts: &[(u32, Vec<Range>)]) -> BpfProgram {
     let mut program = Backwards::default();
     let mut otherwise = program.push(statement(RETURN, KILL));
-    for abi in abis.iter().rev() {
-        program.search(&ranges(*abi, &has));
-        let known = program.push(statement(LOAD, NUMBER));
-        otherwise = program.branch(IF_EQUAL, abi.architecture(), known, otherwise);
+    for (architecture, ranges) in parts.iter().rev() {
+        let first = program.search(ranges);
+        let known = program.before(first, statement(LOAD, NUMBER));
+        otherwise = program.branch(IF_EQUAL, *architecture, known, otherwise);
     }
-    program.push(statement(LOAD, ARCHITECTURE));
+    program.before(otherwise, statement(LOAD, ARCHITECTURE));
     program.turned_round()
 }
 
@@ -118,6 +124,17 @@ impl Backwards {
         self.program.len() - 1
     }
 
+    /// An instruction, and then those from that place on.
+    fn before(&mut self, next: Place, instruction: sock_filter) -> Place {
+        match self.between(next) {
+            0 => {}
+            far => {
+                self.push(jump(far));
+            }
+        }
+        self.push(instruction)
+    }
+
     /// Goes on at one place where it holds, and at another one where it does not.
     fn branch(&mut self, code: u16, k: u32, holds: Place, otherwise: Place) -> Place {
         let [otherwise, holds] = [otherwise, holds].map(|place| self.near(place));
@@ -129,8 +146,7 @@ impl Backwards {
     fn near(&mut self, place: Place) -> Place {
         match self.between(place) {
             near if near < FAR => place,
-            // The kernel takes no program of more than 4096 instructions (BPF_MAXINSNS).
-            far => self.push(statement(JUMP, u32::try_from(far).unwrap_or(u32::MAX))),
+            far => self.push(jump(far)),
         }
     }
 
@@ -177,11 +193,17 @@ impl Backwards {
         for value in values.iter().rev() {
             next = self.branch(comparison, *value, holds, next);
         }
-        self.push(statement(LOAD, argument(index)))
+        self.before(next, statement(LOAD, argument(index)))
     }
 }
 
 /// An instruction that does not branch.
 fn statement(code: u16, k: u32) -> sock_filter {
     sock_filter { code, jt: 0, jf: 0, k }
+}
+
+/// Leaves out so many instructions.
+fn jump(over: usize) -> sock_filter {
+    // The kernel takes no program of more than 4096 (BPF_MAXINSNS).
+    statement(JUMP, u32::try_from(over).unwrap_or(u32::MAX))
 }

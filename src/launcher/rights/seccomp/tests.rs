@@ -1,7 +1,7 @@
 //! The filter, run over every system call there is, against what Docker's profile says of it.
 
-use super::profile::{Abi, NEWEST, verdicts};
-use super::program::compile;
+use super::profile::{Abi, Check, NEWEST, Verdict, verdicts};
+use super::program::{Range, compile, program};
 use crate::model::container::Capability;
 use seccompiler::sock_filter;
 use std::collections::{BTreeMap, BTreeSet};
@@ -230,8 +230,52 @@ fn a_filter_is_short_and_every_way_through_it_is_shorter() {
             let program = with(abis, &capabilities);
             assert!(program.len() < 300, "{} instructions", program.len());
             for abi in abis {
-                let longest = (0..600).map(|number| run(&program, Data::of(*abi, number, [0; 6])).1).max().unwrap();
-                assert!(longest < 24, "{longest} of {} instructions", program.len());
+                let calls = (0..600).flat_map(|number| [0, u64::MAX].map(|any| Data::of(*abi, number, [any; 6])));
+                let longest = calls.map(|call| run(&program, call).1).max().unwrap();
+                assert!(longest < 20, "{longest} of {} instructions", program.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_longer_filter_than_a_jump_is_decides_as_its_ranges_say() {
+    let verdicts = [
+        Verdict::Allow,
+        Verdict::Fail(1),
+        Verdict::Check(0, Check::OneOf(&[3, 5])),
+        Verdict::Fail(38),
+        Verdict::Check(1, Check::NoneOf(&[7])),
+        Verdict::Check(0, Check::NoneOfBits(4)),
+        Verdict::Check(0, Check::OneOf(&[])),
+    ];
+    // Ranges of different lengths, in which each verdict comes again at different distances.
+    let ranges = |shift: usize| -> Vec<Range> {
+        let verdict = |place: usize| verdicts[(place * (place + shift)) % verdicts.len()];
+        let ranges = (0..900)
+            .map(|place| Range { from: u32::try_from(place * 2 + place % 2).unwrap(), verdict: verdict(place) });
+        ranges.collect()
+    };
+    let parts: Vec<_> = ALL[..3].iter().zip(1..).map(|(abi, shift)| (abi.architecture(), ranges(shift))).collect();
+    let program = program(&parts);
+    assert!((1000..4096).contains(&program.len()), "{} instructions", program.len());
+    for (abi, (_, ranges)) in ALL.iter().zip(&parts) {
+        for number in 0..2000 {
+            let verdict = ranges.iter().rfind(|range| range.from <= number).unwrap().verdict;
+            for arguments in [[3, 7, 0, 0, 0, 0], [4, 8, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0]] {
+                let first = arguments[0];
+                let expected = match verdict {
+                    Verdict::Allow => Action::Allow,
+                    Verdict::Fail(errno) => Action::Errno(errno.into()),
+                    Verdict::Check(0, Check::OneOf(values)) if values.contains(&u32::try_from(first).unwrap()) => {
+                        Action::Allow
+                    }
+                    Verdict::Check(1, _) if arguments[1] != 7 => Action::Allow,
+                    Verdict::Check(0, Check::NoneOfBits(_)) if first & 4 == 0 => Action::Allow,
+                    Verdict::Check(..) => EPERM,
+                };
+                let found = run(&program, Data::of(*abi, number, arguments)).0;
+                assert_eq!(found, expected, "{abi:?} {number} {arguments:?}: {verdict:?}");
             }
         }
     }
