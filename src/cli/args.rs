@@ -11,6 +11,7 @@ use super::args_volume::VolumeVerb;
 use crate::host::ovsdb::Target;
 use crate::model::{ContainerName, LabName};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -37,14 +38,18 @@ struct LaunchOnly {
 impl Arguments {
     /// The command line of the process; where there is something wrong with it, this says so and ends the process.
     pub(crate) fn of_process() -> Self {
-        let mut words = std::env::args_os().skip(1).peekable();
-        if words.peek().is_some_and(|verb| verb == "launch")
-            && let Ok(LaunchOnly { global, launch }) = LaunchOnly::try_parse_from(words)
-        {
-            return Self { global, verb: Verb::Launch(Box::new(launch)) };
-        }
         // Whatever is to be said of it, is said by who knows all verbs.
-        Self::parse()
+        Self::of_launch(std::env::args_os().skip(1)).unwrap_or_else(Self::parse)
+    }
+
+    /// The same of these words, where they are a `launch` and there is nothing wrong with them.
+    fn of_launch(words: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut words = words.peekable();
+        if words.peek()? != "launch" {
+            return None;
+        }
+        let LaunchOnly { global, launch } = LaunchOnly::try_parse_from(words).ok()?;
+        Some(Self { global, verb: Verb::Launch(Box::new(launch)) })
     }
 }
 
@@ -249,7 +254,7 @@ pub(crate) struct ExecArguments {
     pub(crate) all: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
-    pub(crate) command: Vec<std::ffi::OsString>,
+    pub(crate) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -327,6 +332,38 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         <Arguments as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn a_launch_is_understood_as_it_is_among_all_verbs() {
+        let lines = [
+            "launch true",
+            "launch -n -u -i -m -p -N net1 -H zion chroot /opt/container/rootfs /bin/bash",
+            "launch -U -M 0,1000,1 true",
+            "launch -U -M '0 1000 1' true",
+            "launch --rootfs /r --memory 100M --pids 64 --cap-drop all --env A=B -- sh -c --json",
+            "launch --json -vv --state-dir /s --lab two true",
+            "launch -q -v true",
+            "launch --ovsdb-ca /c true",
+            "launch --image debian --name one --detach --keep",
+            "launch --keep true",
+            "launch",
+            "launch --help",
+            "launch --version",
+            "launch --no-such true",
+            "--json launch true",
+            "exec net1 true",
+        ];
+        for line in lines {
+            let words = || line.split(' ').map(OsString::from);
+            let all = Arguments::try_parse_from(std::iter::once("nslab".into()).chain(words()));
+            let alone = Arguments::of_launch(words());
+            let is_launch = line.starts_with("launch");
+            assert_eq!(alone.is_some(), all.is_ok() && is_launch, "{line}: {alone:?}, {all:?}");
+            if let (Some(alone), Ok(all)) = (alone, all) {
+                assert_eq!(format!("{alone:?}"), format!("{all:?}"), "{line}");
+            }
+        }
     }
 
     #[test]
