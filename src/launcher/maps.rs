@@ -6,7 +6,7 @@
 use super::failure::{During, Failure, Step};
 use crate::model::container::{IdMap, UserMaps};
 use nix::errno::Errno;
-use nix::unistd::{Pid, User, getegid, geteuid};
+use nix::unistd::{Pid, Uid, User, getegid, geteuid};
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -69,8 +69,7 @@ pub(super) fn write(pid: Pid, maps: &UserMaps) -> Result<(), Failure> {
 /// Root inside is the caller, and the others follow as far as he is allowed.
 fn caller_is_root(sort: Sort, own: u32) -> Vec<IdMap> {
     let mut map = vec![IdMap { inside: 0, outside: own, length: 1 }];
-    crate::name_service::without_libraries();
-    let name = User::from_uid(geteuid()).ok().flatten().map(|user| user.name);
+    let name = name_of(geteuid());
     let text = fs::read_to_string(sort.allowed).unwrap_or_default();
     let mut inside = 1_u32;
     for (outside, length) in allowed(&text, name.as_deref(), geteuid().as_raw()) {
@@ -79,6 +78,18 @@ fn caller_is_root(sort: Sort, own: u32) -> Vec<IdMap> {
         inside = next;
     }
     map
+}
+
+/// What a user is called. Whom /etc does not know, getent(1) may know from others: it loads the libraries for that, and this process
+/// does not.
+fn name_of(uid: Uid) -> Option<String> {
+    crate::name_service::without_libraries();
+    if let Ok(Some(user)) = User::from_uid(uid) {
+        return Some(user.name);
+    }
+    let output = Command::new("getent").args(["passwd", &uid.to_string()]).stdin(Stdio::null()).output().ok()?;
+    let line = String::from_utf8(output.stdout).ok()?;
+    line.split_once(':').map(|(name, _)| name.to_owned())
 }
 
 /// The ranges of a user, by name or number, in the text of /etc/subuid or /etc/subgid (subuid(5)).
@@ -161,7 +172,7 @@ fn by_program(pid: Pid, sort: Sort, map: &[IdMap]) -> Result<(), String> {
 /// process stays who it is: it has all capabilities until it executes something.
 pub(super) fn become_root() -> Result<(), Failure> {
     let switch = || Step::of("become root of the user namespace");
-    let (root, group) = (nix::unistd::Uid::from_raw(0), nix::unistd::Gid::from_raw(0));
+    let (root, group) = (Uid::from_raw(0), nix::unistd::Gid::from_raw(0));
     match nix::unistd::setresgid(group, group, group) {
         Ok(()) | Err(Errno::EINVAL) => {}
         Err(errno) => return Err(switch().failed()(errno)),

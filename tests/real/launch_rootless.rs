@@ -87,6 +87,20 @@ fn maps_are_those_that_a_user_may_have() {
     });
 }
 
+/// As in a company's directory: here it is Debian's libnss-extrausers that knows him.
+#[test]
+fn a_user_who_is_not_in_etc_passwd_has_the_ranges_of_his_name() {
+    ThrowAwayHost::run(|_| {
+        sh("mount -t tmpfs tmpfs /var/lib/extrausers; chmod 755 /var/lib/extrausers
+            printf 'passwd: files extrausers\\ngroup: files extrausers\\n' > /etc/nsswitch.conf
+            echo walker:x:4242:4242::/tmp:/bin/sh > /var/lib/extrausers/passwd; echo walker:x:4242: > /var/lib/extrausers/group
+            echo walker:100000:1000 > /etc/subuid; echo walker:100000:1000 > /etc/subgid");
+        let map = ["launch", "-U", "sh", "-c", "tr -s ' ' < /proc/self/uid_map"];
+        assert_eq!(said(&map), " 0 4242 1\n 1 100000 1000\n");
+        sh("umount /var/lib/extrausers");
+    });
+}
+
 #[test]
 fn a_users_detached_container_is_entered_and_ends() {
     ThrowAwayHost::run(|host| {

@@ -314,16 +314,15 @@ fn a_server_is_found_by_its_name_whoever_else_the_machine_would_ask_for_it() {
         let mut ovs = OpenVswitch::database(host);
         ovs.kill_server();
         ovs.start_server(&["--remote=ptcp:16642:127.0.0.1"]);
-        let at = host.scratch().display().to_string();
-        for (file, line) in [("hosts", "127.0.0.1 database"), ("nsswitch.conf", "hosts: nobody")] {
-            host.sh(&format!("echo '{line}' > {at}/{file}; mount --bind {at}/{file} /etc/{file}"));
-        }
+        let hosts = host.scratch().join("hosts").display().to_string();
+        host.sh(&format!("echo 127.0.0.1 database > {hosts}; mount --bind {hosts} /etc/hosts"));
+        host.sh("echo hosts: nobody > /etc/nsswitch.conf");
         let target: Target = "tcp:database:16642".parse().unwrap();
         host.block_on(async {
             let client = Client::connect(&target, &ConnectOptions::default()).await.unwrap();
             assert!(client.list_dbs().await.unwrap().contains(&DATABASE.to_owned()));
         });
-        host.sh("umount /etc/nsswitch.conf /etc/hosts");
+        host.sh("umount /etc/hosts");
     });
 }
 

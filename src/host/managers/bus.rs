@@ -29,6 +29,7 @@ pub(super) struct Object<'a> {
 impl Bus {
     /// Connects to the system bus: at DBUS_SYSTEM_BUS_ADDRESS, or at its usual place. `None` where there is none.
     pub(super) async fn connect() -> Result<Option<Self>, ManagerError> {
+        crate::name_service::without_libraries();
         match in_time("connect to the system bus", Builder::system().build()).await {
             Ok(connection) => Ok(Some(Self(connection))),
             // No socket, or one that was left by a bus which has ended.

@@ -293,6 +293,7 @@ async fn until(action: &str, is_so: impl Fn() -> bool) -> Result<(), CgroupError
 
 /// The bus on which the caller's systemd is: the machine's for root, and the user's own for others.
 async fn connect() -> zbus::Result<Connection> {
+    crate::name_service::without_libraries();
     let builder = if geteuid().is_root() {
         Builder::system()
     } else {
