@@ -105,8 +105,9 @@ pub(super) fn spawn(memory: Memory, child: impl Fn() -> u8) -> Result<Pid, Errno
     let mut stack = vec![0; STACK];
     let run = Box::new(|| exit(child()));
     // SAFETY: the caller does nothing until the child has memory of its own, or is no more (CLONE_VFORK), so that nobody else reads or
-    // writes while it does. It leaves its stack by execve(2) or _exit(2) alone, and nothing is dropped twice. Nobody can end it
-    // while it changes what the heap is made of but by SIGKILL, since signals stay blocked: who does that wants all of it gone.
+    // writes while it does. It leaves its stack by execve(2) or _exit(2) alone, and nothing is dropped twice. Who kills it while it
+    // changes what the heap is made of may have the C library end the caller as well, which notices; signals other than SIGKILL are
+    // blocked but for the moment before execve(2).
     let pid = unsafe { sched::clone(run, &mut stack, flags, Some(libc::SIGCHLD)) };
     debug_assert!(stack[..STACK / 2].iter().all(|byte| *byte == 0), "a stack of {STACK} bytes is too small");
     pid
