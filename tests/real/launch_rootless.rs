@@ -101,6 +101,31 @@ fn a_user_who_is_not_in_etc_passwd_has_the_ranges_of_his_name() {
     });
 }
 
+// Linked otherwise, nslab loads what it is told to.
+#[cfg(target_feature = "crt-static")]
+#[test]
+fn no_library_is_loaded_to_find_who_a_user_is() {
+    ThrowAwayHost::run(|host| {
+        let at = host.scratch().display().to_string();
+        sh(&format!(
+            "chmod 755 {at}; cd {at}; echo '#include <stdlib.h>
+            int _nss_deadly_getpwuid_r() {{ abort(); }}' > deadly.c; gcc -shared -fPIC -o libnss_deadly.so.2 deadly.c
+            printf 'passwd: deadly files\\ngroup: files\\n' > /etc/nsswitch.conf
+            echo walker:x:4242:4242::/tmp:/bin/sh >> /etc/passwd; echo walker:x:4242: >> /etc/group
+            echo walker:100000:1000 > /etc/subuid; echo walker:100000:1000 > /etc/subgid"
+        ));
+        // It is where a program finds it.
+        let found = Command::new("getent").args(["passwd", "4242"]).env("LD_LIBRARY_PATH", &at).output().unwrap();
+        assert!(!found.status.success(), "{}", text(&found));
+        // setpriv(1) would look the user up, too.
+        let script = format!(
+            "setpriv --reuid=4242 --regid=4242 --clear-groups env LD_LIBRARY_PATH={at} {} launch -U cat /proc/self/uid_map | tr -s ' '",
+            env!("CARGO_BIN_EXE_nslab")
+        );
+        assert_eq!(sh(&script), " 0 4242 1\n 1 100000 1000\n");
+    });
+}
+
 #[test]
 fn a_users_detached_container_is_entered_and_ends() {
     ThrowAwayHost::run(|host| {

@@ -126,11 +126,8 @@ impl Backwards {
 
     /// An instruction, and then those from that place on.
     fn before(&mut self, next: Place, instruction: sock_filter) -> Place {
-        match self.between(next) {
-            0 => {}
-            far => {
-                self.push(jump(far));
-            }
+        if self.between(next) > 0 {
+            self.push(jump(self.between(next)));
         }
         self.push(instruction)
     }
