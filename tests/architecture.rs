@@ -62,8 +62,8 @@ fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
 
 /// Whether a file holds nothing but tests, or what they need.
 fn is_test(path: &Path) -> bool {
-    ["tests.rs", "simulator.rs", "samples.rs"].iter().any(|name| path.ends_with(name))
-        || path.parent().is_some_and(|directory| directory.ends_with("tests"))
+    ["tests.rs", "samples.rs"].iter().any(|name| path.ends_with(name))
+        || path.parent().is_some_and(|directory| directory.ends_with("tests") || directory.ends_with("simulator"))
 }
 
 /// The top-level module that a file belongs to.

@@ -30,5 +30,3 @@ pub use types::{LinkChange, Made, Master, Op, Plan, Reason, Stage, Step, StepId}
 
 #[cfg(test)]
 pub(crate) mod simulator;
-#[cfg(test)]
-pub(crate) mod simulator_uplink;

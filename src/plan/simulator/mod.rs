@@ -1,25 +1,27 @@
 //! A machine that only exists in a test: it does what a plan's ops say, with those of the kernel's side effects that a
 //! plan has to know of, and refuses what the kernel would refuse.
 
-use super::simulator_uplink::Nic;
-use super::types::{LinkChange, Made, Master, Op, Plan};
+mod addresses;
+mod links;
+pub(crate) mod uplink;
+
 use crate::desired::Resources;
 use crate::model::nat::{FORWARD_PASS_RULES, IpFamily, NatChain};
 use crate::model::ovs::{OvsChange, OvsRowId, OvsScalar, OvsTable, OvsThen, text_of};
 use crate::model::qdisc::Qdiscs;
 use crate::model::{
-    Address, Advertised, Advertiser, Autoconfigured, Bridge, DhcpClient, GroupFwdMask, GroupState, HostsFile,
-    Interface, Netns, NetnsName, PortFwdMask, PortVlans, Route, Sysctl, SysctlKey, Veth, VethEnd, VlanId, VlanMode,
-    Volume,
+    Address, GroupState, HostsFile, Interface, Netns, NetnsName, PortFwdMask, PortVlans, Sysctl, VlanMode, Volume,
 };
 use crate::observed::nat::{NatView, ObservedNat, ObservedNatTable};
 use crate::observed::{
     NameEntry, Observed, ObservedContainer, ObservedLink, ObservedLinkKind, ObservedNames, ObservedNetns, ObservedOvs,
-    ObservedOvsRow, ObservedPort, ObservedRoute, ObservedShaping, OvsStatus, OvsView, Pin, PortState,
+    ObservedOvsRow, ObservedShaping, OvsStatus, OvsView, Pin,
 };
-use ipnetwork::IpNetwork;
+use crate::plan::{Made, Op, Plan};
+use addresses::{is_heard, observed, reaches};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use uplink::Nic;
 
 /// A machine with nothing on it at first.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +39,7 @@ pub(crate) struct Machine {
     /// No new interface gets an index up to this one.
     pub(crate) least_index: u32,
     /// The NIC of the machine's that is asked about.
-    pub(super) nic: Option<Nic>,
+    nic: Option<Nic>,
 }
 
 impl Machine {
@@ -390,315 +392,11 @@ impl Machine {
     pub(super) fn link(&mut self, Interface { netns, name }: &Interface) -> Result<&mut ObservedLink, String> {
         self.inside(netns)?.links.get_mut(name.as_str()).ok_or_else(|| format!("no interface {netns}:{name}"))
     }
-
-    fn set_bridge(&mut self, bridge: &Bridge) -> Result<(), String> {
-        let Bridge { interface, mac, mtu, stp, vlan_filtering, mcast_snooping: _, group_fwd_mask } = bridge;
-        if self.link(interface).is_err() {
-            self.add_link(interface, new_bridge())?;
-        }
-        let link = self.link(interface)?;
-        if !matches!(link.kind, ObservedLinkKind::Bridge { .. }) {
-            return Err("EEXIST".into());
-        }
-        let mcast_snooping = Some(bridge.snoops());
-        let (stp, vlan_filtering, group_fwd_mask) = (*stp, *vlan_filtering, *group_fwd_mask);
-        link.kind = ObservedLinkKind::Bridge { stp, vlan_filtering, mcast_snooping, group_fwd_mask };
-        (link.mac, link.mtu_bytes, link.up) = (Some(*mac), mtu.bytes(), true);
-        self.show_vlans(&interface.netns);
-        Ok(())
-    }
-
-    fn add_veth(&mut self, Veth { a, b }: &Veth) -> Result<(), String> {
-        if self.link(&a.interface).is_ok() || self.link(&b.interface).is_ok() {
-            let peer = self.peer(&a.interface.netns, a.interface.name.as_str());
-            return same(peer == Some((b.interface.netns.clone(), b.interface.name.to_string())));
-        }
-        assert!(a.master.is_some() || b.master.is_none(), "the port is not `a`");
-        for VethEnd { interface, master, .. } in [a, b] {
-            self.inside(&interface.netns)?; // before anything is made: one message makes all of it or nothing
-            if let Some(name) = master {
-                self.link(&Interface { netns: interface.netns.clone(), name: name.clone() })?;
-            }
-        }
-        for VethEnd { interface, mac, mtu, master, mark, software_checksums, ignores_routers: _, up } in [a, b] {
-            self.add_link(interface, ObservedLinkKind::Veth { peer_index: 0 })?;
-            let link = self.link(interface)?;
-            (link.mac, link.mtu_bytes, link.up) = (Some(*mac), mtu.bytes(), *up);
-            (link.alias, link.software_checksums) = (mark.clone(), Some(*software_checksums));
-            if let Some(bridge) = master {
-                self.set_master(interface, &Master::Bridge(bridge.clone()))?;
-            }
-        }
-        for (here, there) in [(&a.interface, &b.interface), (&b.interface, &a.interface)] {
-            let peer_index = self.link(there)?.index;
-            self.link(here)?.kind = ObservedLinkKind::Veth { peer_index };
-            let [here, there] = [here, there].map(|end| (end.netns.clone(), end.name.to_string()));
-            self.peers.insert(here, there);
-        }
-        Ok(())
-    }
-
-    pub(super) fn add_link(&mut self, interface: &Interface, kind: ObservedLinkKind) -> Result<(), String> {
-        let least = self.least_index.max(1); // `lo` has 1
-        let own: BTreeMap<SysctlKey, String> = self.observed.pristine_sysctls.clone();
-        let inside = self.inside(&interface.netns)?;
-        inside.sysctls.extend(own.into_iter().filter(|(key, _)| key.interface().as_ref() == Some(&interface.name)));
-        let index = inside.links.values().map(|link| link.index).max().unwrap_or(0).max(least) + 1;
-        let link = ObservedLink {
-            index,
-            kind,
-            mac: None,
-            mtu_bytes: 1500,
-            up: false,
-            carrier: false,
-            master: None,
-            port: None,
-            alias: None,
-            software_checksums: None,
-            shaping: None,
-            statistics: None,
-            addresses: BTreeSet::new(),
-            autoconfigured: BTreeSet::new(),
-            leased: BTreeSet::new(),
-            leased_routes: BTreeSet::new(),
-        };
-        inside.links.insert(interface.name.to_string(), link);
-        Ok(())
-    }
-
-    pub(super) fn delete_link(&mut self, netns: &NetnsName, name: &str) {
-        let peer = self.peer(netns, name);
-        let Ok(inside) = self.inside(netns) else { return };
-        if inside.links.remove(name).is_none() {
-            return;
-        }
-        inside.routes.retain(|route| route.dev != name);
-        inside.routers.retain(|(dev, _)| dev != name);
-        inside.dhcp_clients.retain(|leased| leased.interface.as_str() != name);
-        inside.advertisers.retain(|on| on.iter().all(|on| on.interface.as_str() != name));
-        inside.sysctls.retain(|key, _| key.interface().is_none_or(|interface| interface.as_str() != name));
-        for port in inside.links.values_mut().filter(|link| link.master.as_deref() == Some(name)) {
-            (port.master, port.port) = (None, None);
-        }
-        self.peers.remove(&(netns.clone(), name.to_owned()));
-        self.vlans.retain(|port, _| port.netns != *netns || port.name.as_str() != name);
-        if let Some((netns, name)) = peer {
-            self.delete_link(&netns, &name);
-        }
-    }
-
-    fn set_link(&mut self, change: &LinkChange) -> Result<(), String> {
-        let LinkChange { interface, mac, mtu, up, master, software_checksums } = change;
-        let link = self.link(interface)?;
-        link.mac = mac.or(link.mac);
-        link.mtu_bytes = mtu.map_or(link.mtu_bytes, crate::model::Mtu::bytes);
-        link.up = up.unwrap_or(link.up);
-        link.software_checksums = software_checksums.or(link.software_checksums);
-        if !link.up {
-            // IPv6 addresses and all routes go with the link; IPv4 addresses stay.
-            link.addresses.retain(IpNetwork::is_ipv4);
-            link.autoconfigured.clear();
-            let inside = self.inside(&interface.netns)?;
-            inside.routes.retain(|route| route.dev != interface.name.as_str());
-            inside.routers.retain(|(dev, _)| dev != interface.name.as_str());
-        }
-        master.as_ref().map_or(Ok(()), |master| self.set_master(interface, master))
-    }
-
-    fn set_master(&mut self, interface: &Interface, master: &Master) -> Result<(), String> {
-        let master = match master {
-            Master::Nothing => None,
-            Master::Bridge(name) => {
-                let bridge = Interface { netns: interface.netns.clone(), name: name.clone() };
-                match self.link(&bridge)?.kind {
-                    ObservedLinkKind::Bridge { .. } => Some(name.to_string()),
-                    _ => return Err("not a bridge".into()),
-                }
-            }
-        };
-        let link = self.link(interface)?;
-        if link.master != master {
-            link.port = master.as_ref().map(|_| ObservedPort {
-                state: PortState::Forwarding,
-                vlans: None,
-                group_fwd_mask: GroupFwdMask::default(),
-            });
-            link.master = master;
-            self.vlans.insert(interface.clone(), VlanMode::Access(VlanId::DEFAULT));
-        }
-        self.show_vlans(&interface.netns);
-        Ok(())
-    }
-
-    /// VLANs are to be seen on the ports of bridges that mind them.
-    fn show_vlans(&mut self, netns: &NetnsName) {
-        let vlans = self.vlans.clone();
-        let Ok(inside) = self.inside(netns) else { return };
-        let minding: BTreeSet<String> = inside
-            .links
-            .iter()
-            .filter(|(_, link)| matches!(link.kind, ObservedLinkKind::Bridge { vlan_filtering: true, .. }))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for (name, link) in &mut inside.links {
-            if let (Some(master), Some(port)) = (&link.master, &mut link.port) {
-                let here = vlans.iter().find(|(port, _)| port.netns == *netns && port.name.as_str() == name);
-                port.vlans = here.filter(|_| minding.contains(master)).map(|(_, mode)| mode.clone());
-            }
-        }
-    }
-
-    fn add_address(&mut self, given: &Address) -> Result<(), String> {
-        let Address { interface, address } = given;
-        if address.is_ipv6() && !self.link(interface)?.up {
-            return Err("down".into());
-        }
-        let there = &mut self.link(interface)?.addresses;
-        if there.iter().any(|a| a.is_ipv6() && a.ip() == address.ip() && a != address) {
-            return Err("EEXIST".into());
-        }
-        if there.insert(*address) {
-            self.given.retain(|before| before != given);
-            self.given.push(given.clone());
-        }
-        Ok(())
-    }
-
-    fn delete_address(&mut self, Address { interface, address }: &Address) -> Result<(), String> {
-        let given = self.given.clone();
-        let link = self.link(interface)?;
-        let subnet = |a: &IpNetwork| (a.network(), a.prefix());
-        let there = &link.addresses;
-        let mut in_order = given.iter().filter(|a| a.interface == *interface && there.contains(&a.address));
-        let first = in_order.find(|a| subnet(&a.address) == subnet(address));
-        if address.is_ipv4() && first.is_some_and(|first| first.address == *address) {
-            link.addresses.retain(|a| subnet(a) != subnet(address));
-        }
-        link.addresses.remove(address);
-        if address.is_ipv4() && !link.addresses.iter().any(IpNetwork::is_ipv4) {
-            let dev = interface.name.as_str();
-            self.inside(&interface.netns)?.routes.retain(|route| route.dev != dev || route.to.is_ipv6());
-        }
-        Ok(())
-    }
-
-    fn start_advertiser(&mut self, Advertiser { netns, interfaces }: &Advertiser) -> Result<(), String> {
-        let netns = NetnsName::from(netns.name.clone());
-        for on in interfaces {
-            let interface = Interface { netns: netns.clone(), name: on.interface.clone() };
-            self.link(&interface)?; // it may be down, and is spoken on when it is up
-        }
-        self.inside(&netns)?.advertisers = vec![interfaces.clone()];
-        Ok(())
-    }
-
-    /// Wherever it is, somebody lends it an address.
-    fn start_dhcp_client(&mut self, of: &DhcpClient) -> Result<(), String> {
-        if !self.link(&of.interface())?.up {
-            return Err("nobody answers".into());
-        }
-        self.stop_dhcp_client(of)?;
-        let clients = &mut self.inside(&of.netns.name.clone().into())?.dhcp_clients;
-        clients.push(of.leased.clone());
-        clients.sort();
-        Ok(())
-    }
-
-    fn stop_dhcp_client(&mut self, of: &DhcpClient) -> Result<(), String> {
-        let inside = self.inside(&of.netns.name.clone().into())?;
-        inside.dhcp_clients.retain(|leased| leased.interface != of.leased.interface);
-        Ok(())
-    }
-
-    /// What is advertised, wherever it is.
-    fn spoken(&self) -> Vec<Advertised> {
-        let pins = self.observed.namespaces.values();
-        let inside = pins.filter_map(|pin| if let Pin::Namespace(inside) = pin { Some(inside) } else { None });
-        inside.flat_map(|inside| inside.advertisers.clone()).flatten().collect()
-    }
-
-    /// Wherever it is, somebody has to say so.
-    fn autoconfigure(&mut self, of: &Autoconfigured) -> Result<(), String> {
-        let spoken = self.spoken();
-        let is_heard = |address: &IpNetwork| is_heard(&spoken, *address);
-        let is_there = |router: &_| spoken.iter().any(|on| on.mac.link_local() == *router);
-        if !of.addresses.iter().all(is_heard) || !of.routers.iter().all(is_there) || !self.link(&of.interface)?.up {
-            return Err("nobody says so".into());
-        }
-        self.accept_ra(of, of.accept_ra());
-        self.link(&of.interface)?.autoconfigured.extend(&of.addresses);
-        let name = of.interface.name.to_string();
-        self.inside(&of.interface.netns)?.routers.extend(of.routers.iter().map(|router| (name.clone(), *router)));
-        Ok(())
-    }
-
-    fn deconfigure(&mut self, of: &Autoconfigured) {
-        self.accept_ra(of, "0");
-        if let Ok(link) = self.link(&of.interface) {
-            link.autoconfigured.retain(|address| !of.addresses.contains(address));
-        }
-        if let Ok(inside) = self.inside(&of.interface.netns) {
-            let name = of.interface.name.as_str();
-            inside.routers.retain(|(dev, router)| dev != name || !of.routers.contains(router));
-        }
-    }
-
-    /// Who forwards knows the way, unless it is told to listen all the same.
-    fn purge_routers(&mut self, netns: &NetnsName) -> Result<(), String> {
-        let inside = self.inside(netns)?;
-        let listens = |dev: &str| {
-            let name = dev.try_into().unwrap();
-            inside.sysctls.get(&SysctlKey::of_ipv6(&name, "accept_ra").unwrap()).is_some_and(|value| value == "2")
-        };
-        let staying = inside.routers.iter().filter(|(dev, _)| listens(dev)).cloned().collect();
-        inside.routers = staying;
-        Ok(())
-    }
-
-    fn accept_ra(&mut self, of: &Autoconfigured, value: &str) {
-        let key = SysctlKey::of_ipv6(&of.interface.name, "accept_ra").unwrap();
-        if let Some(there) = self.inside(&of.interface.netns).ok().and_then(|inside| inside.sysctls.get_mut(&key)) {
-            value.clone_into(there);
-        }
-    }
-
-    fn add_route(&mut self, route: &Route) -> Result<(), String> {
-        let interface = Interface { netns: route.netns.clone(), name: route.dev.clone() };
-        let link = self.link(&interface)?;
-        if !link.up || !reaches(link, route.via) {
-            return Err("EHOSTUNREACH".into());
-        }
-        let new = observed(route);
-        let routes = &mut self.inside(&route.netns)?.routes;
-        if routes.iter().any(|r| r.to == new.to && r.metric == new.metric && *r != new) {
-            return Err("EEXIST".into());
-        }
-        routes.insert(new);
-        Ok(())
-    }
-}
-
-fn is_heard(spoken: &[Advertised], address: IpNetwork) -> bool {
-    spoken.iter().any(|on| on.prefixes.iter().any(|prefix| IpNetwork::V6(*prefix).contains(address.ip())))
-}
-
-fn reaches(link: &ObservedLink, via: std::net::IpAddr) -> bool {
-    link.addresses.iter().chain(&link.autoconfigured).any(|address| address.contains(via))
 }
 
 /// What a journal would say of a lab that was brought up as desired.
 pub(crate) fn made(desired: &Resources, previous_sysctls: Vec<Sysctl>) -> Made {
     Made { resources: desired.clone(), previous_sysctls, executed: desired.execs.clone() }
-}
-
-fn observed(Route { netns: _, to, via, dev, metric }: &Route) -> ObservedRoute {
-    let none = if to.is_ipv6() { 1024 } else { 0 };
-    ObservedRoute { to: *to, via: *via, dev: dev.to_string(), metric: metric.unwrap_or(none) }
-}
-
-pub(super) fn new_bridge() -> ObservedLinkKind {
-    let group_fwd_mask = GroupFwdMask::default();
-    ObservedLinkKind::Bridge { stp: None, vlan_filtering: false, mcast_snooping: Some(true), group_fwd_mask }
 }
 
 fn same(is_same: bool) -> Result<(), String> {

@@ -1,11 +1,11 @@
 //! What becomes of a NIC in the model of the machine: it is an interface of the host's like others, and so is what the
 //! machine's addresses move to. What is told of the two is looked up there after each op.
 
-use super::simulator::Machine;
-use super::types::Op;
+use super::Machine;
 use crate::desired::Resources;
 use crate::model::{HostBridge, IfName, Interface, NetnsName, Uplink, UplinkAddress};
 use crate::observed::{ObservedLink, ObservedLinkKind, ObservedPlace, ObservedUplink, OvsView, Pin};
+use crate::plan::Op;
 use ipnetwork::IpNetwork;
 use std::collections::BTreeSet;
 
@@ -158,7 +158,7 @@ impl Machine {
     fn set_host_bridge(&mut self, HostBridge { name, mac, mtu, mark }: &HostBridge) -> Result<(), String> {
         let bridge = on_host(name);
         if self.link(&bridge).is_err() {
-            self.add_link(&bridge, super::simulator::new_bridge())?;
+            self.add_link(&bridge, super::links::new_bridge())?;
         }
         let link = self.link(&bridge)?;
         (link.mac, link.mtu_bytes, link.up, link.alias) = (Some(*mac), mtu.bytes(), true, Some(mark.clone()));
