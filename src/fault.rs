@@ -8,10 +8,11 @@
 //! - `NSLAB_TEST_END_AT=PLACE|PLACE…`, `NSLAB_TEST_FAIL_IN=PLACE|PLACE…`: the launcher's processes end there, as by SIGKILL, or fail.
 //!   They share an environment, and count for themselves: so places have names.
 //! - `NSLAB_TEST_HANG_AT=PLACE|PLACE…`: they go on no more there, and don't end.
+//! - `NSLAB_TEST_STOP_AT=PLACE|PLACE…`: they stop there, until SIGCONT.
 //! - `NSLAB_TEST_PATIENCE_S=SECONDS`: how long is waited for one of them.
 //! - `NSLAB_TEST_LACKS=NAME`: the kernel is taken for one without that.
-//! - `NSLAB_TEST_HELPER_CRASH_AT`, `NSLAB_TEST_HELPER_POINTS`, `NSLAB_TEST_HELPER_HANG_AT`: the same of the helpers that it starts, which inherit nothing
-//!   otherwise.
+//! - `NSLAB_TEST_HELPER_CRASH_AT`, `NSLAB_TEST_HELPER_POINTS`, `NSLAB_TEST_HELPER_HANG_AT`, `NSLAB_TEST_HELPER_STOP_AT`: the same
+//!   of the helpers that it starts, which inherit nothing otherwise.
 //! - `NSLAB_TEST_POINTS=FILE`: a line is added to FILE for each point passed, and for each chance.
 
 /// A failure that a test asked for.
@@ -118,6 +119,7 @@ mod enabled {
             ("NSLAB_TEST_HELPER_CRASH_AT", "NSLAB_TEST_CRASH_AT"),
             ("NSLAB_TEST_HELPER_POINTS", "NSLAB_TEST_POINTS"),
             ("NSLAB_TEST_HELPER_HANG_AT", "NSLAB_TEST_HANG_AT"),
+            ("NSLAB_TEST_HELPER_STOP_AT", "NSLAB_TEST_STOP_AT"),
         ];
         names.into_iter().filter_map(|(from, to)| Some((to, std::env::var(from).ok()?)))
     }
@@ -147,6 +149,9 @@ mod enabled {
             let _ = raise(Signal::SIGKILL);
             // The first process of a PID namespace does not hear it from within.
             std::process::exit(128 + Signal::SIGKILL as i32);
+        }
+        if is_chosen("NSLAB_TEST_STOP_AT") {
+            let _ = raise(Signal::SIGSTOP);
         }
         while is_chosen("NSLAB_TEST_HANG_AT") {
             std::thread::park();

@@ -5,13 +5,16 @@ use crate::failure::{
     a_down_that_fails_anywhere_says_what_is_left_and_the_next_goes_on,
     changing_up_that_fails_anywhere_puts_the_lab_back, up_that_fails_anywhere_leaves_nothing,
 };
-use crate::support::ThrowAwayHost;
 use crate::support::cgroups::Cgroups;
-use crate::support::nslab;
 use crate::support::rootfs::busybox;
 use crate::support::run::{ok, sh, text, write};
 use crate::support::walk::walks;
+use crate::support::{ThrowAwayHost, nslab, wait_until};
 use std::path::Path;
+use std::time::Duration;
+
+/// How long something may take that is done at once.
+const SOON: Duration = Duration::from_secs(10);
 
 walks!(
     contained,
@@ -43,6 +46,43 @@ fn a_launcher_that_hangs_fails_its_lab_and_leaves_nothing() {
             before.assert_as_it_was(place);
         }
         ok(&["up", &file]);
+        ok(&["down"]);
+    });
+}
+
+#[test]
+fn a_launcher_that_gets_on_when_its_nslab_is_long_dead_keeps_nobody_from_starting_another() {
+    ThrowAwayHost::run(|host| {
+        busybox(host, "root");
+        let lab = |seconds: &str| {
+            let container = format!("{{container: {{rootfs: ./root, command: [sleep, '{seconds}']}}}}");
+            write(host, &format!("{seconds}.yaml"), &format!("name: late\nnodes: {{zion: {container}}}\n"))
+        };
+        let [wanted, other] = ["2241", "2242"].map(lab);
+        let is_there = |seconds: &str| sh(&format!("pgrep -f '^sleep {seconds}' || true")).lines().count() == 1;
+        let stopped = || sh("grep -l '^State:.T' /proc/[0-9]*/status | cut -d/ -f3").lines().count();
+        let points = host.scratch().join("points");
+        ok(&["up", &other]);
+        assert!(nslab(["up", &wanted]).env("NSLAB_TEST_POINTS", &points).status().unwrap().success());
+        let points = std::fs::read_to_string(points).unwrap();
+        let begun =
+            points.lines().find(|line| line.ends_with("after writing plan.json")).unwrap().split(' ').nth(1).unwrap();
+
+        let place = "before anything is made";
+        let mut killed = nslab(["up", &other]).env("NSLAB_TEST_HELPER_STOP_AT", place).spawn().unwrap();
+        wait_until("its launcher has stopped", SOON, || stopped() == 1);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        let mut next = nslab(["up", &wanted]);
+        next.envs([("NSLAB_TEST_INTERRUPT_AT", begun), ("NSLAB_TEST_SIGNAL", "SIGSTOP")]);
+        let mut next = next.spawn().unwrap();
+        wait_until("it has stopped in the midst", SOON, || stopped() == 2);
+        // Meanwhile the launcher gets on.
+        sh(&format!("kill -CONT $(grep -l '^State:.T' /proc/[0-9]*/status | cut -d/ -f3 | grep -vx {})", next.id()));
+        wait_until("the other one's command runs", SOON, || is_there("2242"));
+        sh(&format!("kill -CONT {}", next.id()));
+        assert!(next.wait().unwrap().success());
+        assert!(is_there("2241") && !is_there("2242"));
         ok(&["down"]);
     });
 }
