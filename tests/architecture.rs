@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("directory", &[]),
     ("process", &[]),
     ("name_service", &[]),
+    ("entry", &[]),
     ("topology", &["spec"]),
     ("observed", &["model"]),
     ("spec", &["model"]),
