@@ -200,6 +200,8 @@ fn start(
         return Err(failure.after(end(child)));
     }
     drop(executable);
+    // While process 1 is at work.
+    child.cgroup.iter().for_each(OfLaunch::remove_left);
     Ok(child)
 }
 

@@ -3,7 +3,8 @@
 use super::error::{CgroupError, While};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -56,11 +57,14 @@ pub(super) struct Hierarchy {
     device: String,
 }
 
-/// The hierarchies that the caller can reach, each once.
+/// As much as a file of /proc is expected to have: one that is longer is read in portions.
+const EXPECTED_BYTES: usize = 16 << 10;
+
+/// The hierarchies that the caller can reach and nslab has a use for, each once.
 pub(super) fn look() -> Result<Vec<Hierarchy>, CgroupError> {
-    let read = |path: &str| fs::read_to_string(path).while_to("read", path);
     let mut found: Vec<Hierarchy> = Vec::new();
-    for mut hierarchy in parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?) {
+    let all = parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?);
+    for mut hierarchy in all.into_iter().filter(Hierarchy::is_of_use) {
         // One mount may hide another one, and a hierarchy may be mounted in many places.
         if !hierarchy.is_reachable() || found.iter().any(|other| other.device == hierarchy.device) {
             continue;
@@ -73,6 +77,13 @@ pub(super) fn look() -> Result<Vec<Hierarchy>, CgroupError> {
         found.push(hierarchy);
     }
     Ok(found)
+}
+
+/// Reads a file whose length nobody tells, at once where it is not long.
+fn read(path: &str) -> Result<String, CgroupError> {
+    let mut text = String::with_capacity(EXPECTED_BYTES);
+    File::open(path).and_then(|mut file| file.read_to_string(&mut text)).while_to("read", path)?;
+    Ok(text)
 }
 
 /// Reads /proc/PID/mountinfo and /proc/PID/cgroup (proc_pid_mountinfo(5), cgroups(7)).
@@ -139,6 +150,11 @@ impl Hierarchy {
             _ => controller.name(),
         };
         self.controllers.contains(name)
+    }
+
+    /// Whether it is of version 2, or has a controller that nslab uses.
+    fn is_of_use(&self) -> bool {
+        self.version == Version::Two || Controller::ALL.into_iter().any(|one| self.has(one))
     }
 
     /// Whether it has a controller by which nslab limits.

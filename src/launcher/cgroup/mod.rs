@@ -241,12 +241,12 @@ impl Cgroup {
                 results.into_iter().collect()
             }
             Kind::Scope { unit, directory, .. } => {
-                for below in members::below(directory)? {
-                    tree::remove_whole(&below)?;
-                }
                 if members::is_populated(directory, Version::Two)? {
                     let pids = members::of(directory)?;
                     return Err(CgroupError::Occupied { directory: directory.clone(), pids });
+                }
+                for below in members::below(directory)? {
+                    tree::remove_whole(&below)?;
                 }
                 if systemd::has_removed(directory, NOTICE) {
                     return Ok(());
@@ -322,7 +322,7 @@ impl Machine {
     /// always counted, and in that of version 2. Where that is none, the one by which processes can be stopped.
     fn trees(&self, name: &Path, wanted: &[Controller]) -> Vec<Tree> {
         let has_two = self.0.iter().any(|one| one.version == Version::Two && one.base().is_some());
-        let of = |hierarchy: &Hierarchy| {
+        let of = |hierarchy: &Hierarchy| -> Option<Tree> {
             let is_used = |one: &Controller| match one {
                 Controller::Memory | Controller::Pids => true,
                 Controller::Cpu | Controller::Io => wanted.contains(one) || group::is_of_limited_lab(hierarchy, name),
@@ -330,8 +330,10 @@ impl Machine {
             };
             let used = Controller::ALL.into_iter().filter(|one| hierarchy.has(*one) && is_used(one));
             let controllers: Vec<Controller> = used.collect();
-            let is_used = hierarchy.version == Version::Two || !controllers.is_empty();
-            let base = hierarchy.base().filter(|_| is_used)?;
+            if hierarchy.version == Version::One && controllers.is_empty() {
+                return None;
+            }
+            let base = hierarchy.base()?;
             Some(Tree { version: hierarchy.version, controllers, base, name: name.to_owned() })
         };
         self.0.iter().filter_map(of).collect()

@@ -1,6 +1,6 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
-use super::{Cgroup, Doors, OomCounter, OutOfMemory, WaysOut, launched};
+use super::{Cgroup, CgroupError, Doors, OomCounter, OutOfMemory, WaysOut, launched};
 use crate::launcher::failure::{During, at};
 use crate::launcher::{Ended, Failure, Launch, Step};
 use crate::model::container::MemorySize;
@@ -32,8 +32,6 @@ impl OfLaunch {
             Err(error) if limits.is_none() && error.is_unavailable() => return Ok(None),
             result => result?,
         };
-        // What can't be removed is no reason not to start: it is not this one's.
-        let _ = launched::remove_left(&cgroup);
         let made =
             Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(None), cgroup };
         match made.cgroup.oom_counter() {
@@ -62,6 +60,12 @@ impl OfLaunch {
         WaysOut::of(&self.cgroup).during(|| Step::of("open the container's cgroup"))
     }
 
+    /// Removes what is beside it of launchers that were killed.
+    pub(in crate::launcher) fn remove_left(&self) {
+        // What can't be removed is no reason not to go on: it is not this one's.
+        let _ = launched::remove_left(&self.cgroup);
+    }
+
     /// Its directories, in words.
     pub(in crate::launcher) fn words(&self) -> String {
         let places: Vec<String> = self.cgroup.directories().iter().map(|place| place.display().to_string()).collect();
@@ -87,9 +91,14 @@ impl OfLaunch {
     pub(in crate::launcher) fn finish(self, ended: Ended) -> Result<Option<String>, Failure> {
         let counted = self.counter.as_ref().and_then(OutOfMemory::told);
         let killed = counted.into_iter().chain(self.noted.get()).max_by_key(|killed| killed.kills);
-        self.cgroup.end(END)?;
         at("while the cgroup is removed")?;
-        self.cgroup.remove()?;
+        match self.cgroup.remove() {
+            Err(CgroupError::Occupied { .. }) => {
+                self.cgroup.end(END)?;
+                self.cgroup.remove()?;
+            }
+            result => result?,
+        }
         Ok(killed.map(|killed| words(&self.name, killed, ended, self.memory)))
     }
 }

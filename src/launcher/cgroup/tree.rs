@@ -162,7 +162,7 @@ impl Tree {
     /// Removes it, and what it is in as far as that is nslab's and empty. Nothing is in it any more.
     pub(super) fn remove(&self) -> Result<(), CgroupError> {
         let leaf = self.leaf();
-        if self.has_leaf() {
+        if self.has_leaf() && !remove_one(&leaf)? {
             if members::is_populated(&leaf, self.version)? {
                 let pids = members::of_all(&leaf)?.into_iter().collect();
                 return Err(CgroupError::Occupied { directory: leaf, pids });
@@ -180,10 +180,8 @@ impl Tree {
             if !is_marked(&directory, "") && !is_cut_off(&directory) {
                 break;
             }
-            match fs::remove_dir(&directory) {
-                Err(error) if is_in_use(&error) => break,
-                Err(error) if !is_gone(&error) => return Err(error).while_to("remove", &directory),
-                _ => {}
+            if !remove_one(&directory)? {
+                break;
             }
         }
         if self.topmost().exists() { Ok(()) } else { unmark(&self.base, MAKING) }
@@ -235,6 +233,15 @@ fn is_cut_off(directory: &Path) -> bool {
     let has_nobody = || members::of(directory).is_ok_and(|pids| pids.is_empty());
     let is_in_nslabs = || directory.parent().is_some_and(|parent| is_marked(parent, "") || is_marked(parent, MAKING));
     directory.is_dir() && !is_marked(directory, "") && is_in_nslabs() && has_nothing() && has_nobody()
+}
+
+/// Removes a cgroup, unless somebody or something is in it; returns whether it is gone.
+fn remove_one(directory: &Path) -> Result<bool, CgroupError> {
+    match fs::remove_dir(directory) {
+        Err(error) if is_in_use(&error) => Ok(false),
+        Err(error) if is_gone(&error) => Ok(true),
+        result => result.map(|()| true).while_to("remove", directory),
+    }
 }
 
 /// Removes a cgroup with those below it, which a container may have made.
