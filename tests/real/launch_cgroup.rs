@@ -41,9 +41,9 @@ fn name_of_running(cgroups: &Cgroups) -> String {
     let mut name = String::new();
     wait_until("its command runs in its cgroup", SOON, || {
         // It is the only one in the test's own hierarchies.
-        let launched = cgroups.places().into_iter().filter_map(|place| place.join("nslab/:launched").read_dir().ok());
+        let launched = cgroups.places().into_iter().filter_map(|place| place.join("nslab").read_dir().ok());
         let Some(its) = launched.flatten().flatten().find(|entry| entry.path().is_dir()) else { return false };
-        name = format!("nslab/:launched/{}", its.file_name().to_str().unwrap());
+        name = format!("nslab/{}", its.file_name().to_str().unwrap());
         let there = cgroups.places().into_iter().map(|place| place.join(&name).join("cgroup.procs"));
         let pids: Vec<String> = there.filter_map(|file| std::fs::read_to_string(file).ok()).collect();
         let is_sleep = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|it| it == "sleep\n");
@@ -359,8 +359,10 @@ fn what_it_is_in_may_be_made_anew_by_somebody_who_has_come_no_further() {
             });
             // Another launcher has removed its own cgroup, with what that was in, and a third one has begun to make that.
             for place in cgroups.places() {
-                let above = place.join("nslab/:launched");
+                let above = place.join("nslab");
                 if std::fs::remove_dir(&above).is_ok() {
+                    rustix::fs::setxattr(&place, "trusted.nslab.making", b"1", rustix::fs::XattrFlags::empty())
+                        .unwrap();
                     std::fs::create_dir(&above).unwrap();
                 }
             }

@@ -45,7 +45,7 @@ fn what_a_killed_launcher_has_left_goes_with_the_next() {
     let script = "sleep 2231 & exec sleep 2232";
     let mut child = launch(&["--memory", "100M"], &["sh", "-c", script]).spawn().unwrap();
     wait_until("both run", SOON, || !sleeper("2231").is_empty() && !sleeper("2232").is_empty());
-    let unit = format!("nslab-:launched-{}.scope", cgroup_of(&child));
+    let unit = format!("nslab-{}.scope", cgroup_of(&child));
     child.kill().unwrap();
     child.wait().unwrap();
     wait_until("the command has ended with it", SOON, || sleeper("2232").is_empty());
@@ -95,9 +95,9 @@ fn systemd_makes_a_scope_and_removes_it() {
     let options = ["-p", "-m", "--memory", "100M", "--cpus", "0.5", "--pids", "64"];
     let mut child = running(&options, "2222");
     let own = cgroup_of(&child);
-    let unit = format!("nslab-:launched-{own}.scope");
+    let unit = format!("nslab-{own}.scope");
     let status = sh(&format!("systemctl status --no-pager {unit}"));
-    assert!(status.contains("nslab container nslab/:launched/"), "{status}");
+    assert!(status.contains("nslab container nslab/by:"), "{status}");
     assert!(status.contains("limit: 64") && status.contains("max: 100.0M"), "{status}");
     assert!(sh("systemd-cgls --no-pager /system.slice").contains("sleep 2222"));
     let threads = sh(&format!("ls /proc/{}/task", child.id()));
@@ -114,7 +114,7 @@ fn systemd_makes_a_scope_and_removes_it() {
     sh("systemctl daemon-reload");
     assert_eq!(sh(&format!("cat {directory}/memory.max {directory}/pids.max")), "104857600\n64\n");
 
-    let found = Cgroup::find(Path::new(&format!("nslab/:launched/{own}"))).unwrap().unwrap();
+    let found = Cgroup::find(Path::new(&format!("nslab/{own}"))).unwrap().unwrap();
     assert_eq!(found.directories(), [Path::new(&directory)]);
     assert_eq!(found.usage().unwrap().pids, Some(2));
     child.kill().unwrap();
@@ -152,7 +152,7 @@ fn a_user_has_limits_where_cgroups_are_delegated() {
          cat /proc/self/cgroup; cd /sys/fs/cgroup$(cut -d: -f3- /proc/self/cgroup); ls -d */; echo [$(cat cgroup.subtree_control)]"
     );
     let told = run("-p Delegate=yes", &script);
-    assert!(told.contains("/nslab/:launched/"), "{told}");
+    assert!(told.contains("/nslab/by:"), "{told}");
     assert!(told.contains("104857600\n50000 100000\n64\n"), "{told}");
     assert!(!told.contains("nslab-callers/\n") && told.contains("[]"), "all is as it was: {told}");
 
@@ -210,7 +210,7 @@ fn a_users_own_systemd_makes_a_scope() {
     let told = sh(&format!(
         "systemd-run --quiet --wait --pipe --collect --uid=lingerer sh -c '{script}' 2>&1 || echo code $?"
     ));
-    assert!(told.contains(&format!("/user@{id}.service/app.slice/nslab-:launched-")), "{told}");
+    assert!(told.contains(&format!("/user@{id}.service/app.slice/nslab-by:")), "{told}");
     assert!(told.contains("104857600\n64\n"), "{told}");
     wait_until("the scope is gone", SOON, || {
         sh(&format!("ls /sys/fs/cgroup/user.slice/user-{id}.slice/user@{id}.service/app.slice")).find("nslab").is_none()

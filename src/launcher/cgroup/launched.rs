@@ -12,8 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What they are all in.
-const PLACE: &str = "nslab/:launched";
+/// What they are all in, beside what labs have.
+const PLACE: &str = "nslab";
 
 /// How long what is left of a container may take to end.
 const END: Duration = Duration::from_secs(10);
