@@ -180,3 +180,20 @@ fn a_bad_topology_touches_nothing_and_says_everything() {
         assert!(fails(&["up", "two-nod"], 2).contains("two-node"));
     });
 }
+
+#[cfg(all(target_arch = "x86_64", target_feature = "crt-static"))]
+#[test]
+fn it_begins_before_the_c_library_does() {
+    // ELF-64: e_entry, e_phoff, e_phnum; of each program header p_type, p_offset, p_vaddr and p_filesz (elf(5)).
+    let program = std::fs::read(env!("CARGO_BIN_EXE_nslab")).unwrap();
+    let number = |at: usize| usize::try_from(u64::from_le_bytes(program[at..at + 8].try_into().unwrap())).unwrap();
+    let (entry, headers) = (number(24), number(32));
+    let count = usize::from(u16::from_le_bytes([program[56], program[57]]));
+    let place = (0..count).map(|index| headers + 56 * index).find_map(|header| {
+        let is_loaded = program[header..header + 4] == [1, 0, 0, 0];
+        let (offset, from, bytes) = (number(header + 8), number(header + 16), number(header + 32));
+        (is_loaded && (from..from + bytes).contains(&entry)).then(|| offset + entry - from)
+    });
+    let begins_with = &program[place.unwrap()..][..48];
+    assert!(begins_with.windows(2).any(|two| two == [0x0f, 0x05]), "no syscall in {begins_with:x?}");
+}
