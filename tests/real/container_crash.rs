@@ -14,7 +14,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How long something may take that is done at once.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 walks!(
     contained,
@@ -61,10 +61,11 @@ fn a_launcher_that_gets_on_when_its_nslab_is_long_dead_keeps_nobody_from_startin
         let [wanted, other] = ["2241", "2242"].map(lab);
         let is_there = |seconds: &str| sh(&format!("pgrep -f '^sleep {seconds}' || true")).lines().count() == 1;
         let stopped = || sh("grep -l '^State:.T' /proc/[0-9]*/status | cut -d/ -f3").lines().count();
-        let points = host.scratch().join("points");
+        let file = host.scratch().join("points");
         ok(&["up", &other]);
-        assert!(nslab(["up", &wanted]).env("NSLAB_TEST_POINTS", &points).status().unwrap().success());
-        let points = std::fs::read_to_string(points).unwrap();
+        assert!(nslab(["up", &wanted]).env("NSLAB_TEST_POINTS", &file).status().unwrap().success());
+        let points = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(&file).unwrap();
         let begun =
             points.lines().find(|line| line.ends_with("after writing plan.json")).unwrap().split(' ').nth(1).unwrap();
 
@@ -74,9 +75,11 @@ fn a_launcher_that_gets_on_when_its_nslab_is_long_dead_keeps_nobody_from_startin
         killed.kill().unwrap();
         killed.wait().unwrap();
         let mut next = nslab(["up", &wanted]);
-        next.envs([("NSLAB_TEST_INTERRUPT_AT", begun), ("NSLAB_TEST_SIGNAL", "SIGSTOP")]);
+        next.env("NSLAB_TEST_POINTS", &file)
+            .envs([("NSLAB_TEST_INTERRUPT_AT", begun), ("NSLAB_TEST_SIGNAL", "SIGSTOP")]);
         let mut next = next.spawn().unwrap();
         wait_until("it has stopped in the midst", SOON, || stopped() == 2);
+        assert!(std::fs::read_to_string(&file).unwrap().ends_with("after writing plan.json\n"));
         // Meanwhile the launcher gets on.
         sh(&format!("kill -CONT $(grep -l '^State:.T' /proc/[0-9]*/status | cut -d/ -f3 | grep -vx {})", next.id()));
         wait_until("the other one's command runs", SOON, || is_there("2242"));
