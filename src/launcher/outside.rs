@@ -200,13 +200,13 @@ fn start(
         return Err(failure.after(end(child)));
     }
     drop(executable);
-    // While process 1 is at work.
-    child.cgroup.iter().for_each(OfLaunch::remove_left);
     Ok(child)
 }
 
 /// Does for process 1 what it can't do itself, and lets it go on.
 fn proceed(child: &Child, launch: &Launch, told: &dyn Fn(&dyn Fn() -> String)) -> Result<(), Failure> {
+    // Before its command may run, which may want what they have left; and not before the clone, so that process 1 begins meanwhile.
+    child.cgroup.iter().for_each(OfLaunch::remove_left);
     at("before the maps")?;
     if let Some(user_maps) = &launch.container.namespaces.user {
         maps::write(child.pid, user_maps)?;

@@ -44,6 +44,7 @@ mod tests {
     #[test]
     fn no_lab_has_the_group_of_containers_of_no_lab() {
         assert!(LabName::try_from(OF_NO_LAB.to_owned()).is_err());
+        assert!(LabName::try_from("by:1:2:3".to_owned()).is_err(), "so are those called that somebody waits for");
         assert!(LabName::try_from("launched".to_owned()).is_ok());
     }
 }

@@ -230,6 +230,55 @@ fn a_cgroup_is_ended_and_removed_after_its_launcher_was_killed() {
     });
 }
 
+/// How many run whose command line begins so.
+fn running_now(command: &str) -> usize {
+    sh(&format!("pgrep -f '^{command}' || true")).lines().count()
+}
+
+#[test]
+fn who_is_left_when_the_command_has_ended_ends_with_it() {
+    ThrowAwayHost::run(|host| {
+        for cgroups in [Cgroups::mount, Cgroups::mount_version_1] {
+            let cgroups = cgroups(host);
+            if cgroups.places().is_empty() {
+                continue; // this machine has version 2 alone
+            }
+            let below = format!("for of in $(find {} -name 'by:*'); do mkdir $of/below; MOVE; done", Cgroups::HERE);
+            let moved = below.replace("MOVE", "echo $! > $of/below/cgroup.procs");
+            for then in [":".to_owned(), below.replace("MOVE", ":"), moved] {
+                let script = format!("sleep 4310 > /dev/null 2>&1 & {then}; exit 3");
+                let output = run(&["--memory", "50M", "--pids", "20"], &["sh", "-c", &script]);
+                assert_eq!(output.status.code(), Some(3), "{then}: {}", text(&output));
+                assert_eq!(running_now("sleep 4310"), 0, "{then}");
+                assert_eq!(cgroups.all(), [] as [&str; 0], "{then}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_a_killed_launcher_has_left_is_gone_before_the_next_command_runs() {
+    ThrowAwayHost::run(|host| {
+        let cgroups = Cgroups::mount(host);
+        let lock = host.scratch().join("lock").to_str().unwrap().to_owned();
+        let script = format!("flock {lock} sleep 4320 & exec sleep 4321");
+        for is_detached in [false, true] {
+            let mut child = launch(&["--memory", "100M"], &["sh", "-c", &script]).spawn().unwrap();
+            wait_until("both run", SOON, || running_now("sleep 4320") == 1 && running_now("sleep 4321") == 1);
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert_eq!(running_now("sleep 4320"), 1, "nobody was there to end what its command has started");
+            let named = ["--detach", "--rm", "--name", "next", "-p", "-m"];
+            let options = [&["--memory", "100M"][..], if is_detached { &named[..] } else { &[] }].concat();
+            let output = run(&options, &["flock", "--nonblock", &lock, "true"]);
+            assert!(output.status.success(), "{}", text(&output));
+            assert_eq!(running_now("sleep 4320"), 0);
+            wait_until("nothing is left", SOON, || cgroups.all().is_empty());
+        }
+        sh(&format!("{} gc", env!("CARGO_BIN_EXE_nslab")));
+    });
+}
+
 #[test]
 fn gc_removes_what_a_killed_launcher_left() {
     ThrowAwayHost::run(|host| {

@@ -3,7 +3,7 @@
 use crate::support::cgroups::Cgroups;
 use crate::support::run::{sh, text};
 use crate::support::{ThrowAwayHost, nslab, wait_until};
-use nslab::launcher::Cgroup;
+use nslab::launcher::{Cgroup, CgroupError};
 use nslab::model::container::Limits;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -117,6 +117,12 @@ fn systemd_makes_a_scope_and_removes_it() {
     let found = Cgroup::find(Path::new(&format!("nslab/{own}"))).unwrap().unwrap();
     assert_eq!(found.directories(), [Path::new(&directory)]);
     assert_eq!(found.usage().unwrap().pids, Some(2));
+    // Somebody further down keeps it, with what is beside him.
+    sh(&format!(
+        "cd {directory}; mkdir one other; for pid in $(cat cgroup.procs); do echo $pid > one/cgroup.procs; done"
+    ));
+    assert!(matches!(found.remove(), Err(CgroupError::Occupied { .. })));
+    assert!(Path::new(&directory).join("other").exists());
     child.kill().unwrap();
     child.wait().unwrap();
     found.end(SOON).unwrap();

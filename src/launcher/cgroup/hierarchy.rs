@@ -261,6 +261,7 @@ mod tests {
             ("/sys/fs/cgroup/memory", "user.slice"),
         ];
         assert_eq!(own(&found), pairs(&expected));
+        assert_eq!(found.iter().map(Hierarchy::is_of_use).collect::<Vec<_>>(), [false, true, true]);
         assert!(found[1].has(Controller::Cpu) && !found[1].has(Controller::Memory));
         assert!(found[2].has(Controller::Memory) && !found[0].has(Controller::Memory));
         let found = parse("35 31 0:32 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio\n", "4:blkio:/\n");

@@ -4,7 +4,7 @@
 use super::super::failure::{During, Failure, Step};
 use super::enabled;
 use super::tree::{BEGUN, Tree};
-use super::{Cgroup, CgroupError, Controller, Machine, Version, members, systemd};
+use super::{Cgroup, CgroupError, Controller, Kind, Machine, Version, members, systemd};
 use crate::process::started_ticks;
 use nix::errno::Errno;
 use std::collections::BTreeSet;
@@ -126,10 +126,13 @@ fn begun(machine: &Machine) -> Vec<Tree> {
     trees.into_iter().filter(Tree::is_there).collect()
 }
 
-/// The same beside a cgroup of such a launcher.
+/// The same in the hierarchies that a cgroup is in.
 pub(super) fn remove_left(beside: &Cgroup) -> Result<usize, CgroupError> {
-    let directories = beside.directories();
-    remove(&left_in(directories.iter().filter_map(|directory| directory.parent()).map(Path::to_owned))?)
+    let places: Vec<PathBuf> = match &beside.kind {
+        Kind::Trees(trees) => trees.iter().map(Tree::topmost).collect(),
+        Kind::Scope { directory, .. } => directory.parent().map(Path::to_owned).into_iter().collect(),
+    };
+    remove(&left_in(places.into_iter())?)
 }
 
 /// What those are called whose launchers have ended.

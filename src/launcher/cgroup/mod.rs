@@ -228,12 +228,12 @@ impl Cgroup {
         }
     }
 
-    /// Removes it, and what it is in as far as that is empty and nslab's (but a slice of systemd's, which is for
-    /// [`remove_left_slice`]). Nothing is to be in it any more. What is gone already is well.
+    /// Removes it where nobody is in it, and what it is in as far as that is empty and nslab's (but a slice of systemd's, which is
+    /// for [`remove_left_slice`]). What is gone already is well.
     ///
     /// # Errors
-    /// When something is in it, and when the kernel or systemd refuses; the rest is removed nevertheless, and the first error
-    /// told.
+    /// [`CgroupError::Occupied`] when somebody is in it, and when the kernel or systemd refuses. In other hierarchies it is removed
+    /// nevertheless, and the first error told.
     pub fn remove(&self) -> Result<(), CgroupError> {
         match &self.kind {
             Kind::Trees(trees) => {
@@ -266,11 +266,18 @@ impl Cgroup {
     /// # Errors
     /// [`CgroupError::Others`] when it does not get empty, and as [`Cgroup::remove`].
     pub fn remove_when_empty(&self, within: Duration) -> Result<(), CgroupError> {
+        match self.remove_within(within) {
+            Err(CgroupError::Occupied { directory, pids }) => Err(CgroupError::Others { directory, pids }),
+            result => result,
+        }
+    }
+
+    /// Removes it once nobody is in it. Who has ended may count as being there for a moment more, though nobody sees him there.
+    fn remove_within(&self, within: Duration) -> Result<(), CgroupError> {
         let deadline = Instant::now() + within;
         loop {
             match self.remove() {
                 Err(CgroupError::Occupied { .. }) if Instant::now() < deadline => std::thread::sleep(LOOK),
-                Err(CgroupError::Occupied { directory, pids }) => return Err(CgroupError::Others { directory, pids }),
                 result => return result,
             }
         }

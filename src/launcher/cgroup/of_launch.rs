@@ -1,6 +1,6 @@
 //! The cgroup of a launch, as the process outside has it: from before the clone until nothing of the container is left.
 
-use super::{Cgroup, CgroupError, Doors, OomCounter, OutOfMemory, WaysOut, launched};
+use super::{Cgroup, Doors, OomCounter, OutOfMemory, WaysOut, launched};
 use crate::launcher::failure::{During, at};
 use crate::launcher::{Ended, Failure, Launch, Step};
 use crate::model::container::MemorySize;
@@ -17,6 +17,8 @@ pub(in crate::launcher) struct OfLaunch {
     cgroup: Cgroup,
     counter: Option<OomCounter>,
     memory: Option<MemorySize>,
+    /// Whether disks are written and read more slowly by it.
+    limits_disks: bool,
     /// What the container is called.
     name: String,
     /// Who process 1 has said that were killed.
@@ -32,8 +34,14 @@ impl OfLaunch {
             Err(error) if limits.is_none() && error.is_unavailable() => return Ok(None),
             result => result?,
         };
-        let made =
-            Self { counter: None, memory: limits.memory, name: launch.name.clone(), noted: Cell::new(None), cgroup };
+        let made = Self {
+            counter: None,
+            memory: limits.memory,
+            limits_disks: limits.io_read.or(limits.io_write).is_some(),
+            name: launch.name.clone(),
+            noted: Cell::new(None),
+            cgroup,
+        };
         match made.cgroup.oom_counter() {
             Ok(counter) => Ok(Some(Self { counter, ..made })),
             Err(error) => Err(Failure::from(error).after(made.cgroup.remove().map_err(Failure::from))),
@@ -60,7 +68,7 @@ impl OfLaunch {
         WaysOut::of(&self.cgroup).during(|| Step::of("open the container's cgroup"))
     }
 
-    /// Removes what is beside it of launchers that were killed.
+    /// Ends and removes what launchers that were killed have left in the same hierarchies.
     pub(in crate::launcher) fn remove_left(&self) {
         // What can't be removed is no reason not to go on: it is not this one's.
         let _ = launched::remove_left(&self.cgroup);
@@ -91,13 +99,14 @@ impl OfLaunch {
     pub(in crate::launcher) fn finish(self, ended: Ended) -> Result<Option<String>, Failure> {
         let counted = self.counter.as_ref().and_then(OutOfMemory::told);
         let killed = counted.into_iter().chain(self.noted.get()).max_by_key(|killed| killed.kills);
+        if self.limits_disks {
+            self.cgroup.let_disks_go();
+        }
         at("while the cgroup is removed")?;
-        match self.cgroup.remove() {
-            Err(CgroupError::Occupied { .. }) => {
-                self.cgroup.end(END)?;
-                self.cgroup.remove()?;
-            }
-            result => result?,
+        // Mostly nobody is left, and it can be removed at once.
+        if self.cgroup.remove().is_err() {
+            self.cgroup.end(END)?;
+            self.cgroup.remove_within(END)?;
         }
         Ok(killed.map(|killed| words(&self.name, killed, ended, self.memory)))
     }

@@ -14,7 +14,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// What those are called that say themselves of which process they are: no node has a colon in its name.
+/// What those are called that say themselves of which process they are: no lab and no node has a colon in its name.
 pub(super) const BEGUN: &str = "by:";
 
 /// How often something is begun again because somebody else has removed what it takes.
@@ -64,7 +64,7 @@ impl Tree {
     }
 
     /// The one below the base that all of nslab's are in.
-    fn topmost(&self) -> PathBuf {
+    pub(super) fn topmost(&self) -> PathBuf {
         self.base.join(self.name.iter().next().unwrap_or_default())
     }
 
@@ -159,13 +159,12 @@ impl Tree {
         mark(&leaf, "")
     }
 
-    /// Removes it, and what it is in as far as that is nslab's and empty. Nothing is in it any more.
+    /// Removes it where nobody is in it, and what it is in as far as that is nslab's and empty.
     pub(super) fn remove(&self) -> Result<(), CgroupError> {
         let leaf = self.leaf();
         if self.has_leaf() && !remove_one(&leaf)? {
             if members::is_populated(&leaf, self.version)? {
-                let pids = members::of_all(&leaf)?.into_iter().collect();
-                return Err(CgroupError::Occupied { directory: leaf, pids });
+                return Err(occupied(&leaf));
             }
             remove_whole(&leaf)?;
         }
@@ -249,8 +248,11 @@ pub(super) fn remove_whole(directory: &Path) -> Result<(), CgroupError> {
     for below in members::below(directory)? {
         remove_whole(&below)?;
     }
-    match fs::remove_dir(directory) {
-        Err(error) if is_gone(&error) => Ok(()),
-        result => result.while_to("remove", directory),
-    }
+    if remove_one(directory)? { Ok(()) } else { Err(occupied(directory)) }
+}
+
+/// That somebody is in a cgroup, with those who can be seen there.
+fn occupied(directory: &Path) -> CgroupError {
+    let pids = members::of_all(directory).unwrap_or_default().into_iter().collect();
+    CgroupError::Occupied { directory: directory.to_owned(), pids }
 }
