@@ -26,8 +26,9 @@ fn radvd(host: &ThrowAwayHost, street: &mut Street) {
 /// A NIC that has heard the router.
 pub(crate) fn advertised(host: &ThrowAwayHost) -> Street {
     let mut street = Street::new();
-    radvd(host, &mut street);
+    // Before the first advertisement: the route in it would else come with the next.
     sh("echo 64 > /proc/sys/net/ipv6/conf/eth0/accept_ra_rt_info_max_plen || true");
+    radvd(host, &mut street);
     wait_until("the NIC has an address and a router", PATIENCE, || {
         let shown = sh("ip -6 address show dev eth0; ip -6 route show default");
         shown.contains("2001:db8::") && !shown.contains("tentative") && shown.contains("proto ra")
