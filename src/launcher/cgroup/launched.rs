@@ -137,12 +137,13 @@ pub(super) fn remove_left(beside: &Cgroup) -> Result<usize, CgroupError> {
 
 /// What those are called whose launchers have ended.
 fn left_in(places: impl Iterator<Item = PathBuf>) -> Result<BTreeSet<String>, CgroupError> {
-    let mut left = BTreeSet::new();
+    // One is in all hierarchies, and its launcher is to be looked up once.
+    let mut all = BTreeSet::new();
     for place in places {
-        let names = members::below(&place)?.into_iter().filter_map(|path| Some(own_name(path.file_name()?.to_str()?)));
-        left.extend(names.filter(|name| Owner::of(name).is_some_and(Owner::has_ended)));
+        all.extend(members::below(&place)?.into_iter().filter_map(|path| Some(own_name(path.file_name()?.to_str()?))));
     }
-    Ok(left)
+    all.retain(|name| Owner::of(name).is_some_and(Owner::has_ended));
+    Ok(all)
 }
 
 fn remove(left: &BTreeSet<String>) -> Result<usize, CgroupError> {
