@@ -210,11 +210,7 @@ print(time.monotonic() - start)";
 #[test]
 fn a_cgroup_is_ended_and_removed_after_its_launcher_was_killed() {
     ThrowAwayHost::run(|host| {
-        for cgroups in [Cgroups::mount, Cgroups::mount_version_1] {
-            let cgroups = cgroups(host);
-            if cgroups.places().is_empty() {
-                continue; // this machine has version 2 alone
-            }
+        for cgroups in Cgroups::of_both_versions(host) {
             let (mut child, name) = running(&cgroups, &["-p", "-m", "--memory", "100M", "--pids", "64", "--cpus", "1"]);
             child.kill().unwrap();
             child.wait().unwrap();
@@ -238,11 +234,7 @@ fn running_now(command: &str) -> usize {
 #[test]
 fn who_is_left_when_the_command_has_ended_ends_with_it() {
     ThrowAwayHost::run(|host| {
-        for cgroups in [Cgroups::mount, Cgroups::mount_version_1] {
-            let cgroups = cgroups(host);
-            if cgroups.places().is_empty() {
-                continue; // this machine has version 2 alone
-            }
+        for cgroups in Cgroups::of_both_versions(host) {
             let below = format!("for of in $(find {} -name 'by:*'); do mkdir $of/below; MOVE; done", Cgroups::HERE);
             let moved = below.replace("MOVE", "echo $! > $of/below/cgroup.procs");
             for then in [":".to_owned(), below.replace("MOVE", ":"), moved] {

@@ -35,8 +35,14 @@ impl Cgroups {
         Self::mount_these(host, &controllers.collect::<Vec<_>>())
     }
 
+    /// All that the machine has, and then those of version 1 alone where it has them: each until the next is asked for.
+    pub(crate) fn of_both_versions(host: &ThrowAwayHost) -> impl Iterator<Item = Self> {
+        let ways: [fn(&ThrowAwayHost) -> Self; 2] = [Self::mount, Self::mount_version_1];
+        ways.into_iter().map(|mount| mount(host)).filter(|cgroups| !cgroups.places().is_empty())
+    }
+
     /// Those of version 1, without the tree of version 2.
-    pub(crate) fn mount_version_1(host: &ThrowAwayHost) -> Self {
+    fn mount_version_1(host: &ThrowAwayHost) -> Self {
         let own = std::fs::read_to_string("/proc/self/cgroup").unwrap();
         let controllers = own.lines().map(|line| line.split(':').nth(1).unwrap());
         Self::mount_these(host, &controllers.filter(|list| !list.is_empty()).collect::<Vec<_>>())

@@ -257,7 +257,7 @@ proptest! {
         prop_assert_eq!(diff(&b, &made_b, &machine.observed), Ok(Plan::default()), "after {:#?}", plan);
         // A stopped change: the journal lists both labs. From every step, `up` finishes and `down` removes all.
         let mut both = made(&a, made_a.previous_sysctls.clone());
-        append(&mut both.resources, &b);
+        both.resources = both.resources.union(b.clone());
         both.previous_sysctls.extend(previous_sysctls(&b, &made_a, &before.observed));
         let mut stopped = before;
         for step in &plan.steps {
@@ -271,60 +271,4 @@ proptest! {
             prop_assert_eq!(down.described(), Machine::new(&[&a, &b]).described());
         }
     }
-}
-
-pub(super) fn append(to: &mut Resources, from: &Resources) {
-    let Resources {
-        netns,
-        sysctls,
-        bridges,
-        veths,
-        port_vlans,
-        qdiscs,
-        port_fwd_masks,
-        addresses,
-        advertisers,
-        autoconfigured,
-        remembered,
-        dhcp_clients,
-        routes,
-        hosts_files,
-        name_directories,
-        containers,
-        groups,
-        volumes,
-        execs,
-        host_bridge,
-        uplink,
-        ovs,
-        nat_tables,
-        forward_passes,
-    } = from.clone();
-    match (&mut to.ovs, ovs) {
-        (Some(to), Some(ovs)) => to.rows.extend(ovs.rows),
-        (to, ovs) => *to = to.take().or(ovs),
-    }
-    to.host_bridge = to.host_bridge.take().or(host_bridge);
-    to.uplink = to.uplink.take().or(uplink);
-    to.netns.extend(netns);
-    to.sysctls.extend(sysctls);
-    to.bridges.extend(bridges);
-    to.veths.extend(veths);
-    to.port_vlans.extend(port_vlans);
-    to.qdiscs.extend(qdiscs);
-    to.port_fwd_masks.extend(port_fwd_masks);
-    to.addresses.extend(addresses);
-    to.advertisers.extend(advertisers);
-    to.autoconfigured.extend(autoconfigured);
-    to.remembered.extend(remembered);
-    to.dhcp_clients.extend(dhcp_clients);
-    to.containers.extend(containers);
-    to.groups.extend(groups);
-    to.volumes.extend(volumes);
-    to.routes.extend(routes);
-    to.hosts_files.extend(hosts_files);
-    to.name_directories.extend(name_directories);
-    to.execs.extend(execs);
-    to.nat_tables.extend(nat_tables);
-    to.forward_passes.extend(forward_passes);
 }
