@@ -202,6 +202,9 @@ fn advice(controller: &str) -> String {
 }
 
 fn list(pids: &[i32]) -> String {
+    if pids.is_empty() {
+        return "none that is seen from here".to_owned();
+    }
     let mut words: Vec<String> = pids.iter().take(8).map(ToString::to_string).collect();
     if pids.len() > words.len() {
         words.push(format!("and {} more", pids.len() - words.len()));
